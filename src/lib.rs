@@ -1,0 +1,4 @@
+//! Azure Event Hubs from one Rust core.
+
+pub mod amqp;
+pub mod model;

@@ -1,0 +1,2 @@
+//! The `eventhubs` command.
+fn main() {}
