@@ -1,9 +1,266 @@
 //! Encoding of AMQP values.
 
-use bytes::BufMut;
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::model::value::{Symbol, Value};
 
-/// Appends `value` in its shortest encoding.
-pub fn value(out: &mut BytesMut, value: &Value) { todo!() }
+/// Appends `value` in its shortest encoding. An array whose elements are not all of one type is written as a
+/// list, since AMQP has no such array.
+pub fn value(out: &mut BytesMut, value: &Value) {
+    match value {
+        Value::Null => out.put_u8(0x40),
+        Value::Bool(true) => out.put_u8(0x41),
+        Value::Bool(false) => out.put_u8(0x42),
+        Value::Uint(0) => out.put_u8(0x43),
+        Value::Uint(n @ 1..=0xff) => out.put_slice(&[0x52, *n as u8]),
+        Value::Ulong(n) => ulong(out, *n),
+        Value::Int(n @ -128..=127) => out.put_slice(&[0x54, *n as u8]),
+        Value::Long(n) => long(out, *n),
+        Value::Binary(bytes) => binary(out, bytes),
+        Value::String(text) => string(out, text),
+        Value::Symbol(text) => symbol(out, text),
+        Value::List(elements) => list(out, elements),
+        Value::Map(entries) => {
+            compound(out, 0xc1, 0xd1, entries.len() * 2, |out| {
+                for (key, entry) in entries {
+                    self::value(out, key);
+                    self::value(out, entry);
+                }
+            });
+        }
+        Value::Array(elements) => array(out, elements),
+        Value::Described(described) => {
+            out.put_u8(0);
+            self::value(out, &described.descriptor);
+            self::value(out, &described.value);
+        }
+        fixed => {
+            out.put_u8(wide_code(fixed));
+            wide(out, fixed);
+        }
+    }
+}
+
+/// Appends a `string`.
+pub fn string(out: &mut BytesMut, text: &str) {
+    variable(out, 0xa1, 0xb1, text.as_bytes());
+}
+
+/// Appends a `symbol`.
+pub fn symbol(out: &mut BytesMut, symbol: &Symbol) {
+    variable(out, 0xa3, 0xb3, symbol.as_str().as_bytes());
+}
+
+/// Appends a `binary`.
+pub fn binary(out: &mut BytesMut, bytes: &[u8]) {
+    variable(out, 0xa0, 0xb0, bytes);
+}
+
+/// Appends a `long`.
+pub fn long(out: &mut BytesMut, n: i64) {
+    match i8::try_from(n) {
+        Ok(small) => out.put_slice(&[0x55, small as u8]),
+        Err(_) => {
+            out.put_u8(0x81);
+            out.put_i64(n);
+        }
+    }
+}
+
+/// Appends a `ulong`.
+pub fn ulong(out: &mut BytesMut, n: u64) {
+    match u8::try_from(n) {
+        Ok(0) => out.put_u8(0x44),
+        Ok(small) => out.put_slice(&[0x53, small]),
+        Err(_) => {
+            out.put_u8(0x80);
+            out.put_u64(n);
+        }
+    }
+}
+
+/// Appends a compound value whose `count` elements `body` writes: with the small head where it fits.
+pub fn compound(out: &mut BytesMut, small: u8, large: u8, count: usize, body: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    compound_large(out, large, count, body);
+    let len = out.len() - start - LARGE_HEAD;
+    if len < 255 && count <= 255 {
+        out.copy_within(start + LARGE_HEAD.., start + SMALL_HEAD);
+        out.truncate(start + SMALL_HEAD + len);
+        out[start..start + SMALL_HEAD].copy_from_slice(&[small, len as u8 + 1, count as u8]);
+    }
+}
+
+/// Appends a compound value with the large head.
+pub(crate) fn compound_large(out: &mut BytesMut, code: u8, count: usize, body: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u8(code);
+    out.put_u64(0);
+    body(out);
+    let size = (out.len() - start - 5) as u32;
+    out[start + 1..start + 5].copy_from_slice(&size.to_be_bytes());
+    out[start + 5..start + 9].copy_from_slice(&(count as u32).to_be_bytes());
+}
+
+const SMALL_HEAD: usize = 3;
+const LARGE_HEAD: usize = 9;
+
+fn variable(out: &mut BytesMut, small: u8, large: u8, bytes: &[u8]) {
+    match u8::try_from(bytes.len()) {
+        Ok(len) => out.put_slice(&[small, len]),
+        Err(_) => {
+            out.put_u8(large);
+            out.put_u32(bytes.len() as u32);
+        }
+    }
+    out.put_slice(bytes);
+}
+
+fn list(out: &mut BytesMut, elements: &[Value]) {
+    if elements.is_empty() {
+        return out.put_u8(0x45);
+    }
+    compound(out, 0xc0, 0xd0, elements.len(), |out| {
+        for element in elements {
+            value(out, element);
+        }
+    });
+}
+
+/// All elements of an array share one constructor, so each is written in its type's widest form.
+fn array(out: &mut BytesMut, elements: &[Value]) {
+    let Some(first) = elements.first() else {
+        return out.put_slice(&[0xe0, 0x02, 0x00, 0x40]);
+    };
+    if !is_uniform(elements) {
+        return list(out, elements);
+    }
+    compound(out, 0xe0, 0xf0, elements.len(), |out| {
+        constructor(out, first);
+        for element in elements {
+            wide(out, element);
+        }
+    });
+}
+
+fn is_uniform(elements: &[Value]) -> bool {
+    let Some(first) = elements.first() else { return true };
+    elements.iter().all(|element| {
+        same_constructor(first, element)
+            && match element {
+                Value::Array(inner) => is_uniform(inner),
+                _ => true,
+            }
+    })
+}
+
+fn same_constructor(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Described(a), Value::Described(b)) => {
+            a.descriptor == b.descriptor && same_constructor(&a.value, &b.value)
+        }
+        _ => wide_code(a) == wide_code(b),
+    }
+}
+
+fn constructor(out: &mut BytesMut, element: &Value) {
+    if let Value::Described(described) = element {
+        out.put_u8(0);
+        value(out, &described.descriptor);
+        return constructor(out, &described.value);
+    }
+    out.put_u8(wide_code(element));
+}
+
+fn wide_code(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0x40,
+        Value::Bool(_) => 0x56,
+        Value::Ubyte(_) => 0x50,
+        Value::Ushort(_) => 0x60,
+        Value::Uint(_) => 0x70,
+        Value::Ulong(_) => 0x80,
+        Value::Byte(_) => 0x51,
+        Value::Short(_) => 0x61,
+        Value::Int(_) => 0x71,
+        Value::Long(_) => 0x81,
+        Value::Float(_) => 0x72,
+        Value::Double(_) => 0x82,
+        Value::Decimal32(_) => 0x74,
+        Value::Decimal64(_) => 0x84,
+        Value::Decimal128(_) => 0x94,
+        Value::Char(_) => 0x73,
+        Value::Timestamp(_) => 0x83,
+        Value::Uuid(_) => 0x98,
+        Value::Binary(_) => 0xb0,
+        Value::String(_) => 0xb1,
+        Value::Symbol(_) => 0xb3,
+        Value::List(_) => 0xd0,
+        Value::Map(_) => 0xd1,
+        Value::Array(_) => 0xf0,
+        Value::Described(_) => 0x00,
+    }
+}
+
+/// The bytes of `value` behind its widest constructor.
+fn wide(out: &mut BytesMut, value: &Value) {
+    match value {
+        Value::Null => {}
+        Value::Bool(b) => out.put_u8(u8::from(*b)),
+        Value::Ubyte(n) => out.put_u8(*n),
+        Value::Ushort(n) => out.put_u16(*n),
+        Value::Uint(n) => out.put_u32(*n),
+        Value::Ulong(n) => out.put_u64(*n),
+        Value::Byte(n) => out.put_i8(*n),
+        Value::Short(n) => out.put_i16(*n),
+        Value::Int(n) => out.put_i32(*n),
+        Value::Long(n) => out.put_i64(*n),
+        Value::Float(n) => out.put_f32(*n),
+        Value::Double(n) => out.put_f64(*n),
+        Value::Decimal32(bytes) => out.put_slice(bytes),
+        Value::Decimal64(bytes) => out.put_slice(bytes),
+        Value::Decimal128(bytes) => out.put_slice(bytes),
+        Value::Char(c) => out.put_u32(*c as u32),
+        Value::Timestamp(time) => out.put_i64(time.as_millis()),
+        Value::Uuid(uuid) => out.put_slice(uuid.as_bytes()),
+        Value::Binary(bytes) => sized(out, bytes),
+        Value::String(text) => sized(out, text.as_bytes()),
+        Value::Symbol(symbol) => sized(out, symbol.as_str().as_bytes()),
+        Value::List(elements) => headless(out, elements.len(), |out| {
+            for element in elements {
+                self::value(out, element);
+            }
+        }),
+        Value::Map(entries) => headless(out, entries.len() * 2, |out| {
+            for (key, entry) in entries {
+                self::value(out, key);
+                self::value(out, entry);
+            }
+        }),
+        Value::Array(elements) => headless(out, elements.len(), |out| match elements.first() {
+            Some(first) => {
+                constructor(out, first);
+                for element in elements {
+                    wide(out, element);
+                }
+            }
+            None => out.put_u8(0x40),
+        }),
+        Value::Described(described) => wide(out, &described.value),
+    }
+}
+
+fn sized(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32(bytes.len() as u32);
+    out.put_slice(bytes);
+}
+
+/// A large compound behind its constructor.
+fn headless(out: &mut BytesMut, count: usize, body: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u64(0);
+    body(out);
+    let size = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&size.to_be_bytes());
+    out[start + 4..start + 8].copy_from_slice(&(count as u32).to_be_bytes());
+}
