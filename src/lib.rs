@@ -3,4 +3,10 @@
 pub mod amqp;
 #[cfg(feature = "emulator")]
 pub mod broker;
+pub mod error;
 pub mod model;
+
+pub use error::{Error, ErrorKind};
+pub use model::connection_string::ConnectionString;
+pub use model::position::StartPosition;
+pub use model::retry::RetryOptions;

@@ -1,4 +1,9 @@
 //! Domain words: pure values without clock, I/O or tasks.
 
+pub mod connection_string;
 pub mod moment;
+pub mod partition;
+pub mod position;
+pub mod retry;
+pub mod sas;
 pub mod value;

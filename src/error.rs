@@ -1,0 +1,323 @@
+//! The one error type of the public interface.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why an operation failed: what was attempted, on what, why, and whether trying again can help.
+///
+/// Match on [`kind`](Self::kind) or on the stable text [`code`](Self::code); print it for a person.
+#[derive(Clone)]
+pub struct Error(Box<Details>);
+
+/// What went wrong, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value given by the caller makes no sense; nothing was attempted.
+    InvalidArgument,
+    /// The connection string cannot be understood.
+    InvalidConnectionString,
+    /// The credential is wrong, has expired, or does not allow this.
+    Unauthorized,
+    /// The event hub, consumer group or partition does not exist.
+    NotFound,
+    /// The event or batch is larger than the service takes.
+    MessageTooLarge,
+    /// A quota of the service is used up, such as five readers per partition and consumer group.
+    QuotaExceeded,
+    /// The service asks to slow down.
+    ServerBusy,
+    /// The deadline passed.
+    Timeout,
+    /// An established connection broke.
+    ConnectionLost,
+    /// No connection could be made.
+    ConnectFailed,
+    /// Another reader with the same or a higher owner level took the partition.
+    OwnershipLost,
+    /// The position to start at is not one the partition has.
+    InvalidPosition,
+    /// The service refused the event or the request for another reason.
+    Rejected,
+    /// The client was closed by its owner.
+    Closed,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The service failed inside, or says so.
+    Internal,
+}
+
+#[derive(Clone)]
+struct Details {
+    kind: ErrorKind,
+    message: String,
+    operation: Option<String>,
+    entity: Option<String>,
+    attempts: u32,
+    condition: Option<String>,
+    tracking_id: Option<String>,
+    event_index: Option<usize>,
+    transient: Option<bool>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl ErrorKind {
+    /// A stable name, such as `message-too-large`.
+    pub fn code(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidArgument => "invalid-argument",
+            ErrorKind::InvalidConnectionString => "invalid-connection-string",
+            ErrorKind::Unauthorized => "unauthorized",
+            ErrorKind::NotFound => "not-found",
+            ErrorKind::MessageTooLarge => "message-too-large",
+            ErrorKind::QuotaExceeded => "quota-exceeded",
+            ErrorKind::ServerBusy => "server-busy",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::ConnectionLost => "connection-lost",
+            ErrorKind::ConnectFailed => "connect-failed",
+            ErrorKind::OwnershipLost => "ownership-lost",
+            ErrorKind::InvalidPosition => "invalid-position",
+            ErrorKind::Rejected => "rejected",
+            ErrorKind::Closed => "closed",
+            ErrorKind::Protocol => "protocol",
+            ErrorKind::Internal => "internal",
+        }
+    }
+
+    /// Whether the same operation may succeed when it is tried again.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::ServerBusy
+                | ErrorKind::Timeout
+                | ErrorKind::ConnectionLost
+                | ErrorKind::ConnectFailed
+                | ErrorKind::Internal
+        )
+    }
+}
+
+impl Error {
+    /// An error of `kind`; `message` says why in one clause, without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Details {
+            kind,
+            message: message.into(),
+            operation: None,
+            entity: None,
+            attempts: 0,
+            condition: None,
+            tracking_id: None,
+            event_index: None,
+            transient: None,
+            source: None,
+        }))
+    }
+
+    /// What went wrong, for programs.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The stable name of [`kind`](Self::kind), such as `message-too-large`.
+    pub fn code(&self) -> &'static str {
+        self.0.kind.code()
+    }
+
+    /// Whether the same operation may succeed when it is tried again.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient.unwrap_or(self.0.kind.is_transient())
+    }
+
+    /// Why, without the operation, entity and code that [`Display`](fmt::Display) adds.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What was attempted, such as `send to`.
+    pub fn operation(&self) -> Option<&str> {
+        self.0.operation.as_deref()
+    }
+
+    /// What it was attempted on, such as `orders` or `orders/Partitions/3`.
+    pub fn entity(&self) -> Option<&str> {
+        self.0.entity.as_deref()
+    }
+
+    /// How often it was attempted; 0 when nothing was or nobody counted.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The condition that the service named, such as `amqp:not-found`.
+    pub fn condition(&self) -> Option<&str> {
+        self.0.condition.as_deref()
+    }
+
+    /// The service's identifier of the failure, for its support.
+    pub fn tracking_id(&self) -> Option<&str> {
+        self.0.tracking_id.as_deref()
+    }
+
+    /// Which of the events handed over is to blame, counted from 0.
+    pub fn event_index(&self) -> Option<usize> {
+        self.0.event_index
+    }
+}
+
+#[allow(dead_code, reason = "every room takes the setters it needs")]
+impl Error {
+    /// Says what was attempted, as it reads behind "cannot": `send to`, `receive from`, `connect to`.
+    pub(crate) fn with_operation(mut self, operation: impl Into<String>) -> Self {
+        self.0.operation = Some(operation.into());
+        self
+    }
+
+    /// Says what it was attempted on.
+    pub(crate) fn with_entity(mut self, entity: impl Into<String>) -> Self {
+        self.0.entity = Some(entity.into());
+        self
+    }
+
+    /// Says how often it was attempted.
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// Keeps the condition that the service named.
+    pub(crate) fn with_condition(mut self, condition: impl Into<String>) -> Self {
+        self.0.condition = Some(condition.into());
+        self
+    }
+
+    /// Keeps the service's identifier of the failure.
+    pub(crate) fn with_tracking_id(mut self, tracking_id: impl Into<String>) -> Self {
+        self.0.tracking_id = Some(tracking_id.into());
+        self
+    }
+
+    /// Names the event that is to blame.
+    pub(crate) fn with_event_index(mut self, index: usize) -> Self {
+        self.0.event_index = Some(index);
+        self
+    }
+
+    /// Overrules what the kind says about trying again.
+    pub(crate) fn with_transient(mut self, transient: bool) -> Self {
+        self.0.transient = Some(transient);
+        self
+    }
+
+    /// Replaces the kind, for a caller that knows better what happened.
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// Keeps the error underneath.
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let details = &*self.0;
+        match (&details.operation, &details.entity) {
+            (Some(operation), Some(entity)) => write!(f, "cannot {operation} '{entity}': ")?,
+            (Some(operation), None) => write!(f, "cannot {operation}: ")?,
+            (None, Some(entity)) => write!(f, "'{entity}': ")?,
+            (None, None) => {}
+        }
+        if let Some(index) = details.event_index {
+            write!(f, "event {index}: ")?;
+        }
+        write!(f, "{} ({}", details.message, details.kind.code())?;
+        match details.attempts {
+            0 => {}
+            1 => f.write_str(", after 1 attempt")?,
+            attempts => write!(f, ", after {attempts} attempts")?,
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let details = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &details.kind).field("message", &details.message);
+        for (name, text) in [
+            ("operation", &details.operation),
+            ("entity", &details.entity),
+            ("condition", &details.condition),
+            ("tracking_id", &details.tracking_id),
+        ] {
+            if let Some(text) = text {
+                debug.field(name, text);
+            }
+        }
+        if let Some(index) = details.event_index {
+            debug.field("event_index", &index);
+        }
+        debug.field("attempts", &details.attempts).field("transient", &self.is_transient());
+        if let Some(source) = &details.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_one_sentence() {
+        let error =
+            Error::new(ErrorKind::MessageTooLarge, "the event is 1048640 bytes, the limit is 1048576")
+                .with_operation("send to")
+                .with_entity("orders")
+                .with_event_index(3)
+                .with_attempts(1);
+        assert_eq!(
+            error.to_string(),
+            "cannot send to 'orders': event 3: the event is 1048640 bytes, the limit is 1048576 \
+             (message-too-large, after 1 attempt)"
+        );
+        let bare = Error::new(ErrorKind::Closed, "the client was closed");
+        assert_eq!(bare.to_string(), "the client was closed (closed)");
+        let twice = Error::new(ErrorKind::Timeout, "no answer").with_operation("connect").with_attempts(2);
+        assert_eq!(twice.to_string(), "cannot connect: no answer (timeout, after 2 attempts)");
+    }
+
+    #[test]
+    fn what_an_error_carries_can_be_asked() {
+        let error = Error::new(ErrorKind::Rejected, "no")
+            .with_condition("amqp:not-allowed")
+            .with_tracking_id("t1")
+            .with_transient(true)
+            .with_source(std::io::Error::other("disk"));
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Rejected, "rejected"));
+        assert_eq!((error.condition(), error.tracking_id()), (Some("amqp:not-allowed"), Some("t1")));
+        assert!(error.is_transient() && !ErrorKind::Rejected.is_transient());
+        assert_eq!(StdError::source(&error).map(ToString::to_string).as_deref(), Some("disk"));
+        assert!(format!("{:?}", error.clone()).contains("amqp:not-allowed"));
+    }
+
+    #[test]
+    fn an_error_can_cross_threads_and_is_small() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}
