@@ -1,1 +1,67 @@
-fn main() {}
+//! `cargo xtask <verb>`: everything that a developer or CI runs, from a fresh clone.
+//!
+//! Needs Rust, Python and Node on the machine and installs the rest under `target/`.
+
+mod bench;
+mod doctor;
+mod emulator;
+mod failure;
+mod fuzz;
+mod lint;
+mod prepare;
+mod process;
+mod report;
+mod table;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use failure::Failure;
+use workspace::Workspace;
+
+const HELP: &str = "\
+Usage: cargo xtask <verb>
+
+  demo [options]        publish 231 083 flight records to an emulator, read them back, check every one
+  emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
+  test [part ...]       all that CI runs; or only some of: lint unit behaviour interop fuzz demo
+  lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
+  bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs
+  fuzz [target]         feed anything to everything that parses (--seconds 60)
+  doctor                what is missing on this machine, and how to get it
+
+`cargo xtask bench --help` and `cargo xtask fuzz --help` say more.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let verb = arguments.next().unwrap_or_else(|| OsString::from("help"));
+    let rest: Vec<OsString> = arguments.collect();
+    match run(&verb.to_string_lossy(), rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
+    let workspace = Workspace::locate()?;
+    match verb {
+        "demo" => emulator::demo(&workspace, rest),
+        "emulator" => emulator::emulator(&workspace, rest),
+        "test" => test::run(&workspace, rest),
+        "lint" => lint::run(&workspace, rest),
+        "bench" => bench::run(&workspace, rest),
+        "fuzz" => fuzz::run(&workspace, rest),
+        "doctor" => doctor::run(&workspace),
+        "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!("there is no verb '{other}'.\n\n{HELP}"))),
+    }
+}

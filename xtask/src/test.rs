@@ -1,0 +1,143 @@
+//! All that CI runs, or a part of it.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::prepare;
+use crate::process::{cargo, counted};
+use crate::report::Report;
+use crate::workspace::Workspace;
+use crate::{emulator, fuzz, lint};
+
+/// The parts in the order in which they run: what is quick and likely to fail comes first.
+const PARTS: [&str; 6] = ["lint", "unit", "behaviour", "interop", "fuzz", "demo"];
+
+/// Test files that another part runs.
+const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
+
+pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
+    let asked: Vec<String> =
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if let Some(unknown) = asked.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        return Err(Failure::new(format!(
+            "there is no test part '{unknown}'; there are: {}",
+            PARTS.join(", ")
+        )));
+    }
+    let mut report = Report::default();
+    for part in PARTS {
+        if asked.is_empty() || asked.iter().any(|name| name == part) {
+            match part {
+                "lint" => lint::steps(workspace, &mut report),
+                "unit" => unit(workspace, &mut report),
+                "behaviour" => behaviour(workspace, &mut report),
+                "interop" => interop(workspace, &mut report),
+                "fuzz" => {
+                    report.step("fuzz: random and mutated input, in process", || fuzz::smoke(workspace))
+                }
+                _ => report.step("demo: 231 083 flight records over ws://", || {
+                    counted(&mut emulator::demo_command(workspace)?)
+                }),
+            }
+        }
+    }
+    report.close()
+}
+
+fn unit(workspace: &Workspace, report: &mut Report) {
+    report.step("unit: library, binaries, benches, examples", || {
+        let mut tests = cargo(workspace);
+        tests.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--examples", "--benches"]);
+        counted(&mut tests)
+    });
+    report.step("unit: documentation examples", || {
+        counted(cargo(workspace).args(["test", "--all-features", "--doc"]))
+    });
+}
+
+fn behaviour(workspace: &Workspace, report: &mut Report) {
+    report.step("behaviour: the public API against its own emulator", || {
+        let names = test_files(workspace, &NOT_BEHAVIOUR)?;
+        if names.is_empty() {
+            return Err(Failure::new("there are no behaviour tests under tests/"));
+        }
+        let mut tests = cargo(workspace);
+        // All of them in spite of one that fails: one run shows everything that is wrong.
+        tests.args(["test", "--all-features", "--no-fail-fast"]);
+        for name in names {
+            tests.args(["--test", &name]);
+        }
+        counted(&mut tests)
+    });
+}
+
+fn interop(workspace: &Workspace, report: &mut Report) {
+    let interop = workspace.root().join("tests/interop");
+    report.step("interop: official Python SDK", || {
+        let python = prepare::python(workspace)?;
+        let mut pytest = Command::new(python);
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interop/python"]);
+        counted(peers(workspace, &mut pytest)?)
+    });
+    report.step("interop: official JavaScript SDK", || {
+        let node = prepare::node(workspace)?;
+        let mut files: Vec<_> = std::fs::read_dir(interop.join("js"))
+            .map_err(|error| Failure::new(format!("cannot read tests/interop/js: {error}")))?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+            .collect();
+        files.sort();
+        let mut tests = Command::new(node);
+        tests.arg("--test").args(files);
+        counted(peers(workspace, &mut tests)?)
+    });
+    report.step("interop: our client and the other engines", || {
+        let mut tests = cargo(workspace);
+        tests.args(["test", "--all-features", "--test", "interop"]);
+        counted(peers(workspace, &mut tests)?)
+    });
+}
+
+/// What the interop tests find in their environment.
+fn peers<'a>(workspace: &Workspace, command: &'a mut Command) -> Result<&'a mut Command, Failure> {
+    let binary = prepare::binary(workspace, "debug")?;
+    let python = prepare::python(workspace)?;
+    let node = prepare::node(workspace)?;
+    command
+        .current_dir(workspace.root())
+        .env("EVENTHUBS_INTEROP", "1")
+        .env("EVENTHUBS_BIN", binary)
+        .env("EVENTHUBS_PYTHON", python)
+        .env("EVENTHUBS_NODE", node)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
+}
+
+/// The integration tests under `tests/`, less some.
+fn test_files(workspace: &Workspace, except: &[&str]) -> Result<Vec<String>, Failure> {
+    let entries = std::fs::read_dir(workspace.root().join("tests"))
+        .map_err(|error| Failure::new(format!("cannot read tests/: {error}")))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file()
+        })
+        .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .filter(|name| !except.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_named_in_the_help_exist() {
+        assert!(crate::HELP.contains(&PARTS.join(" ")));
+    }
+}
