@@ -5,6 +5,7 @@ pub mod amqp;
 pub mod broker;
 pub mod error;
 pub mod model;
+mod runtime;
 
 pub use error::{Error, ErrorKind};
 pub use model::connection_string::ConnectionString;

@@ -1,0 +1,57 @@
+//! The native platform: tokio, rustls, tungstenite.
+
+mod clock;
+mod dial;
+mod socket;
+mod stream;
+#[cfg_attr(not(feature = "rustls"), path = "no_tls.rs")]
+mod tls;
+mod websocket;
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+
+pub(crate) use clock::{Timer, now, unix_now};
+pub(crate) use dial::dial;
+pub(crate) use futures::future::BoxFuture;
+pub(crate) use socket::Socket;
+pub(crate) use tls::Trust;
+
+/// `Send` where tasks can move between threads.
+pub(crate) trait MaybeSend: Send {}
+
+impl<T: Send> MaybeSend for T {}
+
+/// A task was to be started outside a tokio runtime.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoRuntime;
+
+/// Starts a task that nobody waits for.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(), NoRuntime> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
+    runtime.spawn(task);
+    Ok(())
+}
+
+/// Unpredictable bytes, for names that must not clash and for jitter.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if getrandom::fill(&mut bytes).is_err() {
+        // No entropy device; the hasher's seed is still good enough for names and jitter.
+        for chunk in bytes.chunks_mut(8) {
+            let word = RandomState::new().build_hasher().finish().to_ne_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+    bytes
+}
+
+impl fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "there is no tokio runtime here; call this from within one, for example under #[tokio::main]",
+        )
+    }
+}
