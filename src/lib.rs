@@ -3,6 +3,11 @@
 pub mod amqp;
 #[cfg(feature = "emulator")]
 pub mod broker;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 pub mod error;
 pub mod model;
 mod runtime;

@@ -1,2 +1,7 @@
 //! The `eventhubs` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    eventhubs::cli::run()
+}

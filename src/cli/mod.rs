@@ -1,0 +1,112 @@
+//! The `eventhubs` command: reads arguments, calls the library, prints. One file a command.
+
+mod emulator;
+mod units;
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Azure Event Hubs at the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "eventhubs",
+    version,
+    about = "Azure Event Hubs at the command line, with a namespace of your own to try it on",
+    styles = STYLES,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+// A new command: a file beside this one with its `Args` and an `async fn run(self)`, a variant here with the
+// sentence that `--help` shows, and an arm in `Command::run`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run an Event Hubs namespace on this machine, for every SDK and transport
+    Emulator(emulator::EmulatorArgs),
+}
+
+impl Command {
+    async fn run(self) -> Result<(), Box<dyn Error>> {
+        match self {
+            Command::Emulator(args) => args.run().await,
+        }
+    }
+}
+
+/// How much is said about what happens inside.
+#[derive(Args, Clone, Copy, Debug)]
+struct Verbosity {
+    /// Say more on standard error: -v what happens, -vv details, -vvv everything (RUST_LOG chooses finer)
+    #[arg(short, long, action = ArgAction::Count, global = true, display_order = 900)]
+    verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", global = true, display_order = 901)]
+    quiet: bool,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Runs the command that the process was called with. The exit status is 0 when it did what was asked, 1 when
+/// it failed, 2 when the arguments make no sense.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.verbosity);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start the runtime: {error}")),
+    };
+    match runtime.block_on(cli.command.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::FAILURE
+}
+
+fn start_logging(verbosity: Verbosity) {
+    let level = match (verbosity.quiet, verbosity.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "warn,eventhubs=info",
+        (false, 2) => "info,eventhubs=debug",
+        (false, _) => "debug,eventhubs=trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

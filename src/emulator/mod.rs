@@ -1,0 +1,189 @@
+//! An Event Hubs namespace on this machine, with sockets.
+//!
+//! [`Emulator::start`] runs one in process, on a free port, for as long as the value lives; the command
+//! `eventhubs emulator` runs one for everybody. One port serves AMQP, AMQP over WebSockets and HTTP, each with and
+//! without TLS: what a peer speaks is seen by its first bytes, so one connection string works in every SDK and
+//! with every transport.
+
+mod clock;
+mod config;
+mod config_file;
+mod driver;
+mod http;
+mod listen;
+mod server;
+mod sniff;
+mod tls;
+mod wire;
+
+pub use config::{EmulatorConfig, ExtraPort, SocketLimits, TlsConfig};
+pub use config_file::ConfigFile;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::broker::{HubConfig, Namespace, NamespaceConfig};
+use crate::error::{Error, ErrorKind};
+use clock::Clock;
+use server::Shared;
+
+/// A running namespace. It stops when this is dropped; [`shutdown`](Self::shutdown) stops it politely.
+pub struct Emulator {
+    namespace: Namespace,
+    port: u16,
+    tls_port: Option<u16>,
+    health_port: Option<u16>,
+    ca_path: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    key: Option<(String, String)>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Starts a namespace and listens. When this returns, clients can connect.
+    ///
+    /// Must be called on a tokio runtime, which then drives the emulator.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the configuration cannot be had: a port that is taken, a name that is
+    /// none, a directory that cannot be used. The text says what to change.
+    pub async fn start(config: EmulatorConfig) -> Result<Self, Error> {
+        let listeners = listen::bind(&config).await?;
+        let tls = config.tls.as_ref().map(tls::prepare).transpose()?;
+        let clock = Clock::start();
+        let key = shown_key(&config.namespace);
+        let namespace = Namespace::new(resolve(&config)?, clock.now()).map_err(|error| {
+            Error::new(ErrorKind::InvalidArgument, error.to_string()).with_operation("start the emulator")
+        })?;
+        let (ca_path, acceptor) = tls.map(|tls| (tls.ca_path, tls.acceptor)).unzip();
+        let (stop, stopping) = watch::channel(false);
+        let shared =
+            Shared { namespace: namespace.clone(), clock, tls: acceptor, limits: config.sockets, stopping };
+        let server = tokio::spawn(server::serve(listeners.sockets, Arc::new(shared)));
+        Ok(Emulator {
+            namespace,
+            port: listeners.port,
+            tls_port: listeners.tls_port,
+            health_port: listeners.health_port,
+            ca_path,
+            data_dir: config.data_dir,
+            key,
+            stop,
+            server,
+        })
+    }
+
+    /// What every SDK takes to connect, with the key of the first rule for the whole namespace or the development
+    /// key. Add `EntityPath=<hub>` for clients that want it.
+    pub fn connection_string(&self) -> String {
+        let (name, key) =
+            self.key.as_ref().map_or(("RootManageSharedAccessKey", ""), |(name, key)| (name, key));
+        format!(
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={name};SharedAccessKey={key};UseDevelopmentEmulator=true;",
+            self.port
+        )
+    }
+
+    /// The port that serves everything.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The port where clients expect AMQP over TLS, if it is listened on.
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port
+    }
+
+    /// The port where the official emulator says that it is healthy, if it is listened on.
+    pub fn health_port(&self) -> Option<u16> {
+        self.health_port
+    }
+
+    /// The certificate that clients have to trust for TLS.
+    pub fn ca_path(&self) -> Option<&Path> {
+        self.ca_path.as_deref()
+    }
+
+    /// Where events are kept over restarts, if they are.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    /// The namespace itself, to create hubs and look at partitions while it runs.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Says goodbye to all clients (`amqp:connection:forced`), closes the store and stops.
+    ///
+    /// # Errors
+    /// When the store cannot be closed. Events that were acknowledged are kept all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the emulator at once.
+    pub async fn shutdown(mut self) -> Result<(), Error> {
+        self.stop.send_replace(true);
+        // It fails only when the runtime goes down, and then everything is gone as well.
+        let _ = (&mut self.server).await;
+        Ok(())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// The namespace with its consumer groups where they belong, and with a hub when it would have none.
+fn resolve(config: &EmulatorConfig) -> Result<NamespaceConfig, Error> {
+    let mut namespace = config.namespace.clone();
+    if namespace.hubs.is_empty() && config.consumer_groups.is_empty() {
+        namespace.hubs.push(EmulatorConfig::default_hub());
+    }
+    for (hub, group) in &config.consumer_groups {
+        let Some(known) = namespace.hubs.iter_mut().find(|known| known.name.eq_ignore_ascii_case(hub)) else {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("there is no hub '{hub}'; {}", known_hubs(&namespace.hubs)),
+            )
+            .with_operation("create consumer group")
+            .with_entity(group));
+        };
+        if !known.consumer_groups.iter().any(|other| other.eq_ignore_ascii_case(group)) {
+            known.consumer_groups.push(group.clone());
+        }
+    }
+    Ok(namespace)
+}
+
+fn known_hubs(hubs: &[HubConfig]) -> String {
+    let names: Vec<&str> = hubs.iter().map(|hub| hub.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "add it with --hub".to_owned(),
+        names => format!("add it with --hub, or use one of: {}", names.join(", ")),
+    }
+}
+
+fn shown_key(namespace: &NamespaceConfig) -> Option<(String, String)> {
+    use crate::broker::{Rights, Scope};
+    if let Some(key) = &namespace.development_key {
+        return Some(("RootManageSharedAccessKey".to_owned(), key.expose().to_owned()));
+    }
+    let rules = || namespace.rules.iter().filter(|rule| rule.scope == Scope::Namespace);
+    rules()
+        .find(|rule| rule.rights.include(Rights::MANAGE))
+        .or_else(|| rules().next())
+        .map(|rule| (rule.key_name.clone(), rule.key.expose().to_owned()))
+}
