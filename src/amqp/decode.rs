@@ -64,6 +64,16 @@ impl<'a> Reader<'a> {
         self.pos >= self.end
     }
 
+    /// What has not been read, without copying.
+    pub(crate) fn rest(&self) -> Bytes {
+        self.bytes.slice(self.pos..self.end)
+    }
+
+    /// A range that a span of this reader names, without copying.
+    pub(crate) fn slice(&self, start: usize, end: usize) -> Bytes {
+        self.bytes.slice(start..end)
+    }
+
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
         if self.pos >= self.end {
             return Err(CUT_SHORT);

@@ -5,11 +5,18 @@
 //! writes what has to go out ([`Connection::poll_output`]). Client and server are two roles of the
 //! same type, so the client and the emulator are driven by the same code.
 
+mod commands;
 pub mod connection;
 pub mod decode;
 pub mod encode;
+mod frame;
+mod incoming;
+mod link;
 pub mod message;
 pub mod performatives;
+mod session;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 pub use connection::{Config, Connection, Limits};
