@@ -468,7 +468,7 @@ fn accept_transfer(link: &mut Link, transfer: &Transfer, reader: &Reader<'_>) ->
     if incoming.size > link.max_message_size {
         incoming.parts = Vec::new();
     } else {
-        incoming.parts.push(payload);
+        incoming.push(payload);
     }
     if transfer.more {
         return Step::Nothing;

@@ -76,6 +76,9 @@ struct Slot {
     link: Option<Box<Link>>,
 }
 
+/// 64 MiB in frames of 64 KiB.
+const MAX_PARTS: usize = 1024;
+
 impl Link {
     pub(super) fn new(
         name: String,
@@ -118,9 +121,23 @@ impl Link {
 }
 
 impl Incoming {
+    /// Adds a frame's payload. Each part pins what it was fed with, so a peer that cuts a message into
+    /// crumbs has them joined early; frames of a useful size never come to that.
+    pub(super) fn push(&mut self, part: Bytes) {
+        if part.is_empty() {
+            return;
+        }
+        self.parts.push(part);
+        if self.parts.len() > MAX_PARTS {
+            let joined = self.join();
+            self.parts.clear();
+            self.parts.push(joined);
+        }
+    }
+
     /// The delivery's bytes, joined once.
     pub(super) fn join(&self) -> Bytes {
-        let mut joined = BytesMut::with_capacity(self.size as usize);
+        let mut joined = BytesMut::with_capacity(self.parts.iter().map(Bytes::len).sum());
         for part in &self.parts {
             joined.extend_from_slice(part);
         }

@@ -14,6 +14,8 @@ mod incoming;
 mod link;
 pub mod message;
 pub mod performatives;
+#[cfg(test)]
+mod properties;
 mod session;
 #[cfg(test)]
 mod tests;
