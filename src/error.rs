@@ -14,7 +14,7 @@ pub struct Error(Box<Details>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A value given by the caller makes no sense; nothing was attempted.
+    /// A value given by the caller makes no sense.
     InvalidArgument,
     /// The connection string cannot be understood.
     InvalidConnectionString,

@@ -8,11 +8,18 @@ pub mod broker;
 pub mod cli;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod dialect;
 pub mod error;
 pub mod model;
 mod runtime;
 
+pub use amqp::message::{Body, Properties};
+pub use dialect::codec::EventBatch;
+pub use dialect::event::EventData;
+pub use dialect::management::{HubProperties, PartitionProperties};
+pub use dialect::received::{LastEnqueued, ReceivedEvent};
 pub use error::{Error, ErrorKind};
 pub use model::connection_string::ConnectionString;
 pub use model::position::StartPosition;
 pub use model::retry::RetryOptions;
+pub use model::value::{Symbol, Timestamp, Uuid, Value};

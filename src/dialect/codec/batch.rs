@@ -1,0 +1,153 @@
+//! A batch that is filled event by event.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{check, invalid, least_size, put_annotations, put_event};
+use crate::dialect::annotations::{BATCH_FORMAT, DEFAULT_MAX_MESSAGE_SIZE};
+use crate::dialect::event::EventData;
+use crate::error::Error;
+use crate::model::partition;
+
+/// The head of a data section of more than 255 bytes; the length follows.
+const WIDE_DATA: [u8; 4] = [0x00, 0x53, 0x75, 0xb0];
+/// The head of a data section of up to 255 bytes; the length follows.
+const SMALL_DATA: [u8; 4] = [0x00, 0x53, 0x75, 0xa0];
+/// How much longer the wide head is, its length included.
+const WIDER: usize = 3;
+/// The largest batch: sizes in AMQP have 32 bits.
+const MAX_BATCH_BYTES: u64 = 1 << 30;
+/// Room taken at first, in bytes; a batch that grows beyond takes more.
+const FIRST_ROOM: u64 = 16 * 1024;
+
+/// Events that are sent together: stored in one partition, in order, all or none.
+///
+/// An event is encoded once, when it is added, and the batch's size is exactly the size of what is sent.
+#[derive(Debug)]
+pub struct EventBatch {
+    partition_key: Option<String>,
+    /// The envelope's sections in front of the events.
+    head: Bytes,
+    /// One data section per event.
+    body: BytesMut,
+    len: usize,
+    max_size: u64,
+}
+
+/// A batch, ready to be sent, as often as necessary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedBatch {
+    /// The first part of the encoded message.
+    pub head: Bytes,
+    /// The rest of the encoded message.
+    pub body: Bytes,
+    /// The message format.
+    pub message_format: u32,
+    /// How many events there are.
+    pub len: usize,
+}
+
+impl EventBatch {
+    /// An empty batch that never becomes larger than `max_size` bytes (0: 1 MiB), for events with this partition key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the key is too long.
+    pub fn new(max_size: u64, partition_key: Option<String>) -> Result<Self, Error> {
+        if let Some(key) = &partition_key {
+            partition::check_key(key)?;
+        }
+        let max_size = if max_size == 0 { DEFAULT_MAX_MESSAGE_SIZE } else { max_size }.min(MAX_BATCH_BYTES);
+        let mut head = BytesMut::new();
+        put_annotations(&mut head, partition_key.as_deref(), &[]);
+        Ok(EventBatch {
+            partition_key,
+            head: head.freeze(),
+            body: BytesMut::with_capacity(max_size.min(FIRST_ROOM) as usize),
+            len: 0,
+            max_size,
+        })
+    }
+
+    /// Adds an event. False, and nothing changed, when it does not fit; an event that does not fit an empty
+    /// batch is too large to be sent at all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the event has another
+    /// partition key than the batch, or holds something that AMQP or the service does not allow.
+    pub fn try_add(&mut self, event: &EventData) -> Result<bool, Error> {
+        self.check_key(event)?;
+        check(event)?;
+        let least = (least_size(event) as u64).saturating_add(SMALL_DATA.len() as u64);
+        if self.size().saturating_add(least) > self.max_size {
+            return Ok(false);
+        }
+        let start = self.body.len();
+        let event_start = start + WIDE_DATA.len() + 4;
+        self.body.put_slice(&WIDE_DATA);
+        self.body.put_u32(0);
+        put_event(&mut self.body, event, self.partition_key.as_deref());
+        let len = self.body.len() - event_start;
+        match u8::try_from(len) {
+            Ok(len) => {
+                self.body.copy_within(event_start.., event_start - WIDER);
+                self.body.truncate(self.body.len() - WIDER);
+                self.body[start..start + 4].copy_from_slice(&SMALL_DATA);
+                self.body[start + 4] = len;
+            }
+            Err(_) => self.body[start + 4..start + 8].copy_from_slice(&(len as u32).to_be_bytes()),
+        }
+        if self.size() > self.max_size {
+            self.body.truncate(start);
+            return Ok(false);
+        }
+        self.len += 1;
+        Ok(true)
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes are sent, exactly.
+    pub fn size(&self) -> u64 {
+        (self.head.len() + self.body.len()) as u64
+    }
+
+    /// How many bytes may be sent at most.
+    pub fn max_size(&self) -> u64 {
+        self.max_size
+    }
+
+    /// The partition key of all its events.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.partition_key.as_deref()
+    }
+
+    /// The batch, ready to be sent.
+    pub fn finish(self) -> EncodedBatch {
+        EncodedBatch {
+            head: self.head,
+            body: self.body.freeze(),
+            message_format: BATCH_FORMAT,
+            len: self.len,
+        }
+    }
+
+    fn check_key(&self, event: &EventData) -> Result<(), Error> {
+        match (event.partition_key(), self.partition_key()) {
+            (None, _) => Ok(()),
+            (Some(key), Some(of_batch)) if key == of_batch => Ok(()),
+            (Some(key), Some(of_batch)) => Err(invalid(format!(
+                "the event has partition key '{key}', but all events of the batch have '{of_batch}'"
+            ))),
+            (Some(key), None) => Err(invalid(format!(
+                "the event has partition key '{key}', but the batch has none: give the key to the batch"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Events on the wire: encoded for sending, gathered in batches, and taken apart by the service.
+
+mod batch;
+mod publication;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+pub use batch::{EncodedBatch, EventBatch};
+pub use publication::{Incoming, Publication, Stamp, Stamped, Stored};
+
+use super::annotations::PARTITION_KEY;
+use super::event::EventData;
+use crate::amqp::encode;
+use crate::amqp::message::{self, Body};
+use crate::error::{Error, ErrorKind};
+use crate::model::partition;
+use crate::model::value::{Symbol, Value};
+
+/// No event is encoded that is larger than this, in bytes, whatever a link allows: sizes in AMQP have 32 bits.
+const MAX_EVENT_BYTES: usize = 1 << 30;
+
+/// Encodes an event as a message of its own (message format 0).
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] when the event holds something that AMQP or the service does not allow,
+/// [`ErrorKind::MessageTooLarge`] when it is larger than anything that takes events.
+pub fn encode_event(event: &EventData) -> Result<Bytes, Error> {
+    check(event)?;
+    let least = least_size(event);
+    if least > MAX_EVENT_BYTES {
+        return Err(too_large(least as u64, MAX_EVENT_BYTES as u64));
+    }
+    let mut out = BytesMut::with_capacity(least + 64);
+    put_event(&mut out, event, event.partition_key());
+    Ok(out.freeze())
+}
+
+/// The error for an event of `size` bytes where `limit` are allowed.
+pub fn too_large(size: u64, limit: u64) -> Error {
+    let message = format!("the event is {size} bytes, the limit is {limit}");
+    Error::new(ErrorKind::MessageTooLarge, message)
+}
+
+/// Checks what would make the service refuse the event or a reader stumble over it.
+fn check(event: &EventData) -> Result<(), Error> {
+    if let Some(key) = event.partition_key() {
+        partition::check_key(key)?;
+    }
+    if let Some(properties) = event.properties() {
+        for (name, id) in
+            [("message-id", &properties.message_id), ("correlation-id", &properties.correlation_id)]
+        {
+            let allowed = |id: &Value| {
+                matches!(id, Value::Ulong(_) | Value::Uuid(_) | Value::Binary(_) | Value::String(_))
+            };
+            if id.as_ref().is_some_and(|id| !allowed(id)) {
+                return Err(invalid(format!("the {name} is neither string, ulong, UUID nor binary")));
+            }
+        }
+        let symbols =
+            [("content-type", &properties.content_type), ("content-encoding", &properties.content_encoding)];
+        for (name, symbol) in symbols {
+            if symbol.as_ref().is_some_and(|symbol| !symbol.as_str().is_ascii()) {
+                return Err(invalid(format!("the {name} holds characters outside ASCII")));
+            }
+        }
+    }
+    for (name, _) in event.annotations() {
+        if !name.as_str().is_ascii() {
+            return Err(invalid(format!("the annotation name '{name}' holds characters outside ASCII")));
+        }
+        if name.as_str() == PARTITION_KEY {
+            return Err(invalid(format!(
+                "the annotation '{name}' is set by hand: set the partition key instead"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What an encoded event has at least, known without encoding it.
+fn least_size(event: &EventData) -> usize {
+    match event.body() {
+        Body::Data(sections) => {
+            sections.iter().map(|data| data.as_ref().map_or(0, Bytes::len)).fold(0, usize::saturating_add)
+        }
+        Body::Value(Value::Binary(bytes)) => bytes.len(),
+        Body::Value(Value::String(text)) => text.len(),
+        _ => 0,
+    }
+}
+
+/// Appends an encoded event; `key` is its partition key.
+fn put_event(out: &mut BytesMut, event: &EventData, key: Option<&str>) {
+    put_annotations(out, key, event.annotations());
+    if let Some(properties) = event.properties() {
+        message::put_properties(out, properties);
+    }
+    message::put_application_properties(out, event.application_properties());
+    match event.body() {
+        Body::Empty => {}
+        Body::Data(sections) => {
+            for section in sections {
+                match section {
+                    Some(data) => message::put_data(out, data),
+                    None => message::put_null_data(out),
+                }
+            }
+        }
+        Body::Sequence(sections) => {
+            for section in sections {
+                message::put_sequence(out, section);
+            }
+        }
+        Body::Value(value) => message::put_value(out, value),
+    }
+}
+
+/// Appends message annotations; nothing when there are none.
+fn put_annotations(out: &mut BytesMut, key: Option<&str>, others: &[(Symbol, Value)]) {
+    let count = others.len() + usize::from(key.is_some());
+    if count == 0 {
+        return;
+    }
+    out.put_slice(MESSAGE_ANNOTATIONS);
+    encode::compound(out, 0xc1, 0xd1, count * 2, |out| {
+        if let Some(key) = key {
+            encode::symbol(out, &Symbol::from_static(PARTITION_KEY));
+            encode::string(out, key);
+        }
+        for (name, value) in others {
+            encode::symbol(out, name);
+            encode::value(out, value);
+        }
+    });
+}
+
+/// The descriptor of a message-annotations section.
+const MESSAGE_ANNOTATIONS: &[u8] = &[0x00, 0x53, 0x72];
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests;
