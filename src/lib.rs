@@ -6,9 +6,9 @@ pub mod broker;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+pub mod dialect;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-pub mod dialect;
 pub mod error;
 pub mod model;
 mod runtime;
