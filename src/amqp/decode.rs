@@ -309,13 +309,10 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let mut descriptors = Vec::new();
+        let mut descriptor = None;
         let mut code = inside.u8()?;
-        while code == 0 {
-            if descriptors.len() >= usize::from(depth) {
-                return Err(TOO_DEEP);
-            }
-            descriptors.push(inside.value_at(depth)?);
+        if code == 0 {
+            descriptor = Some(inside.value_at(depth)?);
             code = inside.u8()?;
         }
         if code >> 4 == 0x4 && count > MAX_EMPTY_ELEMENTS {
@@ -324,9 +321,12 @@ impl<'a> Reader<'a> {
         let mut elements = Vec::with_capacity(count.min(64) as usize);
         for _ in 0..count {
             let value = inside.value_of(code, depth)?;
-            elements.push(descriptors.iter().rev().fold(value, |value, descriptor| {
-                Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
-            }));
+            elements.push(match &descriptor {
+                Some(descriptor) => {
+                    Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
+                }
+                None => value,
+            });
         }
         Ok(elements)
     }

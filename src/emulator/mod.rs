@@ -13,6 +13,7 @@ mod http;
 mod listen;
 mod server;
 mod sniff;
+mod store;
 mod tls;
 mod wire;
 
@@ -26,10 +27,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::broker::{HubConfig, Namespace, NamespaceConfig};
+use crate::broker::{HubError, Namespace, NamespaceConfig, Rights, Scope};
 use crate::error::{Error, ErrorKind};
 use clock::Clock;
 use server::Shared;
+use store::Store;
 
 /// A running namespace. It stops when this is dropped; [`shutdown`](Self::shutdown) stops it politely.
 pub struct Emulator {
@@ -42,6 +44,7 @@ pub struct Emulator {
     key: Option<(String, String)>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
+    store: Option<Store>,
 }
 
 impl Emulator {
@@ -57,9 +60,7 @@ impl Emulator {
         let tls = config.tls.as_ref().map(tls::prepare).transpose()?;
         let clock = Clock::start();
         let key = shown_key(&config.namespace);
-        let namespace = Namespace::new(resolve(&config)?, clock.now()).map_err(|error| {
-            Error::new(ErrorKind::InvalidArgument, error.to_string()).with_operation("start the emulator")
-        })?;
+        let (namespace, store) = open_namespace(&config, clock).await?;
         let (ca_path, acceptor) = tls.map(|tls| (tls.ca_path, tls.acceptor)).unzip();
         let (stop, stopping) = watch::channel(false);
         let shared =
@@ -75,6 +76,7 @@ impl Emulator {
             key,
             stop,
             server,
+            store,
         })
     }
 
@@ -130,7 +132,10 @@ impl Emulator {
         self.stop.send_replace(true);
         // It fails only when the runtime goes down, and then everything is gone as well.
         let _ = (&mut self.server).await;
-        Ok(())
+        match self.store.take() {
+            Some(store) => blocking(move || store.close()).await?,
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,38 +151,52 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// The namespace with its consumer groups where they belong, and with a hub when it would have none.
-fn resolve(config: &EmulatorConfig) -> Result<NamespaceConfig, Error> {
-    let mut namespace = config.namespace.clone();
-    if namespace.hubs.is_empty() && config.consumer_groups.is_empty() {
-        namespace.hubs.push(EmulatorConfig::default_hub());
+/// The namespace as configured, going on where its store ended if it has one.
+async fn open_namespace(config: &EmulatorConfig, clock: Clock) -> Result<(Namespace, Option<Store>), Error> {
+    let refused = |error: HubError| {
+        Error::new(ErrorKind::InvalidArgument, error.to_string()).with_operation("start the emulator")
+    };
+    let mut wanted = config.namespace.clone();
+    let opened = match config.data_dir.clone() {
+        Some(dir) => Some(blocking(move || Store::open(&dir)).await??),
+        None => None,
+    };
+    let stored_hubs = opened.as_ref().map_or(0, |(store, _)| store.hubs());
+    if wanted.hubs.is_empty() && stored_hubs == 0 {
+        wanted.hubs.push(EmulatorConfig::default_hub());
     }
+    let now = clock.now();
+    let (namespace, store) = match opened {
+        Some((store, restore)) => {
+            (Namespace::restore(wanted, restore, store.journal(), now).map_err(refused)?, Some(store))
+        }
+        None => (Namespace::new(wanted, now).map_err(refused)?, None),
+    };
     for (hub, group) in &config.consumer_groups {
-        let Some(known) = namespace.hubs.iter_mut().find(|known| known.name.eq_ignore_ascii_case(hub)) else {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("there is no hub '{hub}'; {}", known_hubs(&namespace.hubs)),
-            )
-            .with_operation("create consumer group")
-            .with_entity(group));
-        };
-        if !known.consumer_groups.iter().any(|other| other.eq_ignore_ascii_case(group)) {
-            known.consumer_groups.push(group.clone());
+        match namespace.create_consumer_group(hub, group) {
+            Ok(()) | Err(HubError::Exists(_)) => {}
+            Err(error) => {
+                let hubs: Vec<String> = namespace.hubs().into_iter().map(|hub| hub.name).collect();
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("{error}; the hubs are {}", hubs.join(", ")),
+                )
+                .with_operation("create consumer group")
+                .with_entity(format!("{hub}/{group}")));
+            }
         }
     }
-    Ok(namespace)
+    Ok((namespace, store))
 }
 
-fn known_hubs(hubs: &[HubConfig]) -> String {
-    let names: Vec<&str> = hubs.iter().map(|hub| hub.name.as_str()).collect();
-    match names.as_slice() {
-        [] => "add it with --hub".to_owned(),
-        names => format!("add it with --hub, or use one of: {}", names.join(", ")),
-    }
+/// Runs what waits for a disk where waiting harms nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).with_operation("use the store"))
 }
 
 fn shown_key(namespace: &NamespaceConfig) -> Option<(String, String)> {
-    use crate::broker::{Rights, Scope};
     if let Some(key) = &namespace.development_key {
         return Some(("RootManageSharedAccessKey".to_owned(), key.expose().to_owned()));
     }
