@@ -3,6 +3,8 @@
 
 pub mod address;
 pub mod annotations;
+#[cfg(test)]
+mod arbitrary;
 pub mod cbs;
 pub mod codec;
 pub mod conditions;

@@ -28,7 +28,7 @@ pub struct ReceivedEvent {
     sequence_number: i64,
     enqueued_time: Timestamp,
     offset: Span,
-    partition_key: Span,
+    partition_key: Option<Span>,
 }
 
 /// The newest event of a partition, as told with every event to readers that ask for it.
@@ -74,7 +74,7 @@ impl ReceivedEvent {
         let sections = message::sections(&payload).map_err(|error| undecodable("event", error))?;
         let annotations = sections.message_annotations;
         let (mut sequence_number, mut enqueued_time, mut offset) = (None, None, None);
-        let mut partition_key = Span::default();
+        let mut partition_key = None;
         let span = |(start, end): (usize, usize)| Span { start: start as u32, end: end as u32 };
         let broken = |error| undecodable("event's annotations", error);
         let mut entries =
@@ -89,7 +89,7 @@ impl ReceivedEvent {
             } else if name == ENQUEUED_TIME.as_bytes() {
                 enqueued_time = entry.integer();
             } else if name == PARTITION_KEY.as_bytes() {
-                partition_key = entry.text_span().map(span).unwrap_or_default();
+                partition_key = entry.text_span().map(span);
             }
         }
         let missing = |name: &str| {
@@ -122,7 +122,7 @@ impl ReceivedEvent {
 
     /// The partition key that it was sent with.
     pub fn partition_key(&self) -> Option<&str> {
-        (!self.partition_key.is_empty()).then(|| self.text(self.partition_key))
+        self.partition_key.map(|span| self.text(span))
     }
 
     /// The body, decoded.
