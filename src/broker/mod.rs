@@ -5,10 +5,19 @@
 //! feeds a [`BrokerConnection`] what a socket received, writes what it hands out, and tells it the time.
 //! What has to survive the process goes to a [`Journal`](journal::Journal).
 
+mod authorization;
 pub mod config;
 mod connection;
+mod hub;
 pub mod journal;
+mod log;
 mod namespace;
+mod partition;
+mod receivers;
+mod refusal;
+mod seek;
+mod staged;
+mod sync;
 
 pub use config::{
     AccessKey, AccessRule, HubConfig, IdlePolicy, NamespaceConfig, NamespaceLimits, Retention, Rights, Scope,

@@ -72,7 +72,7 @@ pub(super) async fn serve(listeners: Vec<TcpListener>, shared: Arc<Shared>) {
         }
     }
     drop(listeners);
-    shared.namespace.shutdown();
+    shared.namespace.shutdown(shared.clock.now());
     let goodbyes = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(shared.limits.shutdown, goodbyes).await.is_err() {
         debug!("{} connections did not say goodbye", connections.len());

@@ -1,0 +1,240 @@
+//! Links that a client asks for: what they are to be, and whether they may.
+
+use super::BrokerConnection;
+use super::link::{Link, Node};
+use super::publisher::{self, Publisher};
+use super::reader::Reader;
+use super::requests::{self, Replies, Requests};
+use crate::amqp::{AmqpError, Attach, LinkId, Role, SessionId};
+use crate::broker::Now;
+use crate::broker::config::Rights;
+use crate::broker::hub::Hub;
+use crate::broker::partition::Partition;
+use crate::broker::receivers::{Claim, ClaimRefused};
+use crate::broker::seek::seek;
+use crate::broker::sync::Letter;
+use crate::dialect::address::Address;
+use crate::dialect::annotations::{EPOCH, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC};
+use crate::dialect::conditions::{
+    ARGUMENT_OUT_OF_RANGE, LINK_STOLEN, NOT_ALLOWED, NOT_FOUND, RESOURCE_LIMIT_EXCEEDED,
+};
+use crate::dialect::selector::{self, Position};
+use crate::model::partition;
+use std::sync::Arc;
+
+/// What a link becomes: the broker's side, and the credit that the client gets.
+struct Accepted {
+    link: Link,
+    credit: u32,
+}
+
+/// Where the client wants to read.
+struct Reading<'a> {
+    hub: &'a str,
+    group: &'a str,
+    partition: &'a str,
+}
+
+impl BrokerConnection {
+    /// Answers a request for a link.
+    pub(super) fn attach(&mut self, link: LinkId, session: SessionId, attach: Attach, now: Now) {
+        match self.consider(link, session, &attach, now) {
+            Ok(accepted) => {
+                self.engine.accept(link, self.reply(attach));
+                self.idle_link_added(&accepted.link, now);
+                self.links.insert(link, accepted.link);
+                self.idle.links_changed(false, now);
+                if accepted.credit > 0 {
+                    self.engine.set_credit(link, accepted.credit);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(connection = self.id, %error, "a link was refused");
+                self.engine.refuse(link, error);
+            }
+        }
+    }
+
+    fn consider(
+        &self,
+        link: LinkId,
+        session: SessionId,
+        attach: &Attach,
+        now: Now,
+    ) -> Result<Accepted, AmqpError> {
+        let tracker = self.namespace.tracker();
+        let limit = self.namespace.config().limits.links_per_connection;
+        if self.links.len() >= limit {
+            let text = format!("The connection has {limit} links, more are not allowed.");
+            return Err(tracker.error(RESOURCE_LIMIT_EXCEEDED, text, now.unix));
+        }
+        let address = match attach.role {
+            Role::Sender => attach.target.as_ref().and_then(|target| target.address.as_deref()),
+            Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_deref()),
+        };
+        let Some(address) = address else {
+            return Err(tracker.error(NOT_ALLOWED, "The link names no address.", now.unix));
+        };
+        let unknown = || {
+            let shown: String = address.chars().take(256).collect();
+            let text = format!("The messaging entity '{shown}' could not be found.");
+            tracker.error(NOT_FOUND, text, now.unix)
+        };
+        match (Address::parse(address).ok_or_else(unknown)?, attach.role) {
+            (Address::Cbs, _) => self.request_link(Node::Cbs, session, attach, now),
+            (Address::Management { .. }, _) => self.request_link(Node::Management, session, attach, now),
+            (Address::Receiver { hub, group, partition }, Role::Receiver) => {
+                let reading = Reading { hub: &hub, group: &group, partition: &partition };
+                self.reader(&reading, link, session, attach, now)
+            }
+            (address, Role::Sender) if !matches!(address, Address::Receiver { .. }) => {
+                self.publisher(&address, session, now)
+            }
+            _ => {
+                let text = match attach.role {
+                    Role::Sender => "Events are sent to a hub, a partition or a publisher.",
+                    Role::Receiver => "Events are received from a partition of a consumer group.",
+                };
+                Err(tracker.error(
+                    NOT_ALLOWED,
+                    format!("{text} The link's address is '{address}'."),
+                    now.unix,
+                ))
+            }
+        }
+    }
+
+    fn request_link(
+        &self,
+        node: Node,
+        session: SessionId,
+        attach: &Attach,
+        now: Now,
+    ) -> Result<Accepted, AmqpError> {
+        let is_second = |link: &Link| match link {
+            Link::Requests(open) => attach.role == Role::Sender && open.node == Node::Cbs,
+            Link::Replies(open) => attach.role == Role::Receiver && open.node == Node::Cbs,
+            _ => false,
+        };
+        if node == Node::Cbs && self.links.values().any(is_second) {
+            let text = "$cbs node has already been opened.";
+            return Err(self.namespace.tracker().error(NOT_ALLOWED, text, now.unix));
+        }
+        Ok(match attach.role {
+            Role::Sender => {
+                let link = Link::Requests(Requests { session, node, last_used: now.moment });
+                Accepted { link, credit: requests::CREDIT }
+            }
+            Role::Receiver => {
+                let target = attach.target.as_ref().and_then(|target| target.address.clone());
+                let link = Link::Replies(Replies { session, node, name: attach.name.clone(), target });
+                Accepted { link, credit: 0 }
+            }
+        })
+    }
+
+    fn publisher(&self, address: &Address, session: SessionId, now: Now) -> Result<Accepted, AmqpError> {
+        let path = address.to_string().to_lowercase();
+        self.authorize(&path, Rights::SEND, now)?;
+        let hub = self.hub(address.hub().unwrap_or_default(), now)?;
+        let (partition, name) = match address {
+            Address::HubPartition { partition, .. } => (Some(self.partition(&hub, partition, now)?), None),
+            Address::Publisher { publisher, .. } => {
+                let index = partition::for_key(publisher, hub.partitions.len() as u32);
+                (hub.partitions.get(index as usize).cloned(), Some(publisher.clone()))
+            }
+            _ => (None, None),
+        };
+        let link = Publisher { session, hub, partition, name, path, in_flight: 0, last_used: now.moment };
+        Ok(Accepted { link: Link::Publisher(link), credit: publisher::CREDIT })
+    }
+
+    fn reader(
+        &self,
+        reading: &Reading<'_>,
+        link: LinkId,
+        session: SessionId,
+        attach: &Attach,
+        now: Now,
+    ) -> Result<Accepted, AmqpError> {
+        let Reading { hub, group, partition } = reading;
+        let path = format!("{hub}/ConsumerGroups/{group}/Partitions/{partition}").to_lowercase();
+        self.authorize(&path, Rights::LISTEN, now)?;
+        let tracker = self.namespace.tracker();
+        let hub = self.hub(hub, now)?;
+        if !hub.has_group(group) {
+            return Err(tracker.not_found(format!("{}~0|{group}", hub.name), now.unix));
+        }
+        let partition = self.partition(&hub, partition, now)?;
+        let entity = format!("{}~{}|{group}", hub.name, partition.number);
+        let trailed = |error: AmqpError| AmqpError {
+            description: error.description.map(|text| tracker.trailed(text, &entity, now.unix)),
+            ..error
+        };
+        let filter = attach.source.as_ref().map_or(&[][..], |source| &source.filter);
+        let position = selector::from_filter(filter, &attach.name).map_err(trailed)?;
+        let cursor = seek(&partition, position.unwrap_or(Position::Earliest), now).map_err(trailed)?;
+        let property = |name: &str| attach.properties.iter().find(|(key, _)| key.as_str() == name);
+        let group = group.to_lowercase();
+        let claim = Claim {
+            group: group.clone(),
+            epoch: property(EPOCH).and_then(|(_, value)| value.as_i64()),
+            name: property(RECEIVER_NAME)
+                .and_then(|(_, value)| value.as_str())
+                .map(|name| name.chars().take(64).collect()),
+            mailbox: self.mailbox.clone(),
+            link,
+            id: 0,
+        };
+        let claim = partition.receivers.claim(claim).map(|(claim, displaced)| {
+            for old in displaced {
+                let error = tracker.entity_error(LINK_STOLEN, old.text, &entity, now.unix);
+                old.mailbox.post(Letter::Detach { link: old.link, error: Box::new(error) });
+            }
+            claim
+        });
+        let claim = claim.map_err(|refused| match refused {
+            ClaimRefused::Stolen(text) => tracker.entity_error(LINK_STOLEN, text, &entity, now.unix),
+            ClaimRefused::Quota(text) => {
+                tracker.entity_error(RESOURCE_LIMIT_EXCEEDED, text, &entity, now.unix)
+            }
+        })?;
+        let has_metric = attach.desired_capabilities.iter().any(|c| c.as_str() == RECEIVER_RUNTIME_METRIC);
+        let reader = Reader::new(session, hub, partition, group, path, claim, cursor, has_metric);
+        Ok(Accepted { link: Link::Reader(reader), credit: 0 })
+    }
+
+    fn hub(&self, name: &str, now: Now) -> Result<Arc<Hub>, AmqpError> {
+        self.namespace.find(name).ok_or_else(|| self.namespace.tracker().not_found(name, now.unix))
+    }
+
+    fn partition(&self, hub: &Hub, id: &str, now: Now) -> Result<Arc<Partition>, AmqpError> {
+        hub.partition(id).cloned().ok_or_else(|| {
+            let tracker = self.namespace.tracker();
+            tracker.entity_error(ARGUMENT_OUT_OF_RANGE, hub.no_such_partition(), &hub.name, now.unix)
+        })
+    }
+
+    /// What the client hears about a link that it gets: its own words, and what the service insists on.
+    fn reply(&self, attach: Attach) -> Attach {
+        let limit = self.namespace.config().limits.max_message_size;
+        let (snd_settle_mode, max_message_size) = match attach.role {
+            Role::Sender => {
+                let asked = attach.max_message_size.filter(|size| *size > 0).unwrap_or(limit);
+                (attach.snd_settle_mode, Some(asked.min(limit)))
+            }
+            // Everything is sent settled, whatever was asked for; a limit is not the receiver's business.
+            Role::Receiver => (Some(1), None),
+        };
+        Attach {
+            snd_settle_mode,
+            max_message_size,
+            source: Some(attach.source.unwrap_or_default()),
+            target: Some(attach.target.unwrap_or_default()),
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: Vec::new(),
+            ..attach
+        }
+    }
+}

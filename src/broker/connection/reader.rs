@@ -1,0 +1,168 @@
+//! Links on which a client reads.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::BrokerConnection;
+use super::link::Link;
+use crate::amqp::{LinkId, Outgoing, SessionId, message};
+use crate::broker::Now;
+use crate::broker::hub::Hub;
+use crate::broker::log::Entry;
+use crate::broker::namespace::PartitionInfo;
+use crate::broker::partition::{Partition, Room, Waiter};
+use crate::dialect::annotations::{
+    LAST_ENQUEUED_OFFSET, LAST_ENQUEUED_SEQUENCE_NUMBER, LAST_ENQUEUED_TIME, NO_TIME_MILLIS, RETRIEVAL_TIME,
+};
+use crate::model::value::{Symbol, Timestamp, Value};
+
+/// What a reader takes from its log before it is another one's turn.
+const SLICE: Room = Room { events: 512, bytes: 64 * 1024 };
+
+/// A link on which a client reads.
+pub(super) struct Reader {
+    pub(super) session: SessionId,
+    pub(super) hub: Arc<Hub>,
+    /// The consumer group, in lower case.
+    pub(super) group: String,
+    /// What the client needs a grant on.
+    pub(super) path: String,
+    partition: Arc<Partition>,
+    /// Which of the partition's receivers this is.
+    claim: u64,
+    /// The sequence number of the next event.
+    cursor: i64,
+    /// Whether every event says how far the partition goes.
+    has_metric: bool,
+    /// Whether it stands in the connection's line of ready readers.
+    is_queued: bool,
+    /// Whether it has caught up and will be woken.
+    is_waiting: bool,
+    /// Whether the client wants its credit used up or given back.
+    is_draining: bool,
+}
+
+impl Reader {
+    #[allow(clippy::too_many_arguments, reason = "these are its fields")]
+    pub(super) fn new(
+        session: SessionId,
+        hub: Arc<Hub>,
+        partition: Arc<Partition>,
+        group: String,
+        path: String,
+        claim: u64,
+        cursor: i64,
+        has_metric: bool,
+    ) -> Self {
+        Reader {
+            session,
+            hub,
+            group,
+            path,
+            partition,
+            claim,
+            cursor,
+            has_metric,
+            is_queued: false,
+            is_waiting: false,
+            is_draining: false,
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.partition.leave(self.claim);
+    }
+}
+
+impl BrokerConnection {
+    /// The client grants credit, or wants it back.
+    pub(super) fn credit(&mut self, link: LinkId, credit: u32, drain: bool) {
+        match self.links.get_mut(&link) {
+            Some(Link::Reader(reader)) => {
+                reader.is_draining = drain;
+                let can_send = credit > 0 && !reader.is_waiting;
+                if (can_send || drain) && !reader.is_queued {
+                    reader.is_queued = true;
+                    self.ready.push_back(link);
+                }
+            }
+            Some(Link::Replies(_)) if drain => self.engine.drained(link),
+            _ => {}
+        }
+    }
+
+    /// There are events for a reader that had caught up.
+    pub(super) fn woken(&mut self, link: LinkId) {
+        let Some(Link::Reader(reader)) = self.links.get_mut(&link) else { return };
+        reader.is_waiting = false;
+        if !reader.is_queued {
+            reader.is_queued = true;
+            self.ready.push_back(link);
+        }
+    }
+
+    /// Sends a reader what there is, as far as its credit goes and others do not wait for too long.
+    pub(super) fn deliver(&mut self, link: LinkId, now: Now) {
+        let Some(Link::Reader(reader)) = self.links.get_mut(&link) else { return };
+        reader.is_queued = false;
+        let sendable = self.engine.sendable(link) as usize;
+        if sendable > 0 && !reader.is_waiting {
+            let room = Room { events: sendable.min(SLICE.events), ..SLICE };
+            let (mailbox, claim) = (&self.mailbox, reader.claim);
+            let waiter = || Waiter { mailbox: mailbox.clone(), link, claim };
+            let mut metric = Metric::new(now);
+            let engine = &mut self.engine;
+            let pulled = reader.partition.pull(reader.cursor, room, waiter, |entry, info| {
+                let head = if reader.has_metric { metric.head(entry, info) } else { entry.head.clone() };
+                let body = entry.body.clone();
+                let message = Outgoing { token: 0, message_format: 0, settled: true, head, body };
+                // Fails only when the link has gone, and its reader with it.
+                let _ = engine.send(link, message);
+            });
+            (reader.cursor, reader.is_waiting) = (pulled.cursor, pulled.waiting);
+        }
+        if !reader.is_waiting && self.engine.sendable(link) > 0 {
+            reader.is_queued = true;
+            self.ready.push_back(link);
+        } else if reader.is_draining {
+            reader.is_draining = false;
+            self.engine.drained(link);
+        }
+    }
+}
+
+/// The delivery annotations of readers that want to know how far the partition goes.
+struct Metric {
+    now: Timestamp,
+    /// The encoded section, once the first event was sent.
+    section: Bytes,
+    buffer: BytesMut,
+}
+
+impl Metric {
+    fn new(now: Now) -> Self {
+        Metric { now: now.unix, section: Bytes::new(), buffer: BytesMut::new() }
+    }
+
+    /// The event's head with the section in front.
+    fn head(&mut self, entry: &Entry, info: &PartitionInfo) -> Bytes {
+        if self.section.is_empty() {
+            let never = Timestamp::from_millis(NO_TIME_MILLIS);
+            let entries = [
+                (LAST_ENQUEUED_SEQUENCE_NUMBER, Value::Long(info.last_sequence)),
+                (LAST_ENQUEUED_OFFSET, Value::String(info.last_offset.to_string())),
+                (LAST_ENQUEUED_TIME, Value::Timestamp(info.last_enqueued.unwrap_or(never))),
+                (RETRIEVAL_TIME, Value::Timestamp(self.now)),
+            ]
+            .map(|(name, value)| (Symbol::from_static(name), value));
+            message::put_delivery_annotations(&mut self.buffer, &entries);
+            self.section = self.buffer.split().freeze();
+        }
+        self.buffer.extend_from_slice(&self.section);
+        self.buffer.extend_from_slice(&entry.head);
+        self.buffer.split().freeze()
+    }
+}

@@ -1,0 +1,200 @@
+//! `$cbs` and `$management`: requests and their replies.
+
+use super::BrokerConnection;
+use super::link::{Link, Node};
+use crate::amqp::{Delivery, LinkId, Outgoing, SessionId};
+use crate::broker::Now;
+use crate::broker::authorization::{Denied, Verified};
+use crate::broker::config::Rights;
+use crate::dialect::address::Audience;
+use crate::dialect::cbs::{self, TokenType};
+use crate::dialect::conditions::{
+    ARGUMENT_OUT_OF_RANGE, AUTH_FAILED, NOT_ALLOWED, NOT_FOUND, RESOURCE_LIMIT_EXCEEDED, UNAUTHORIZED_ACCESS,
+};
+use crate::dialect::management::{self, HubProperties, PartitionProperties};
+use crate::dialect::rpc::{Caller, Reply};
+use crate::model::moment::Moment;
+use crate::model::value::Timestamp;
+
+/// Requests that a client may have on their way.
+pub(super) const CREDIT: u32 = 100;
+
+/// Bytes of replies that a client may leave lying before its requests are refused.
+const REPLIES: usize = 1 << 20;
+
+/// A link on which a client asks.
+pub(super) struct Requests {
+    pub(super) session: SessionId,
+    pub(super) node: Node,
+    pub(super) last_used: Moment,
+}
+
+/// A link on which a client is answered.
+pub(super) struct Replies {
+    pub(super) session: SessionId,
+    pub(super) node: Node,
+    pub(super) name: String,
+    /// The address of its target: where the client says that it waits.
+    pub(super) target: Option<String>,
+}
+
+impl BrokerConnection {
+    /// Answers a request.
+    pub(super) fn answer(&mut self, link: LinkId, delivery: &Delivery, now: Now) {
+        let Some(Link::Requests(requests)) = self.links.get_mut(&link) else { return };
+        requests.last_used = now.moment;
+        let (node, session) = (requests.node, requests.session);
+        let tracker = self.namespace.tracker();
+        let refusal = if self.engine.backlog() > super::BACKLOG + REPLIES {
+            let text = "Too many replies wait to be taken.";
+            Some(tracker.error(RESOURCE_LIMIT_EXCEEDED, text, now.unix))
+        } else {
+            let reply = match node {
+                Node::Cbs => self.put_token(delivery, now),
+                Node::Management => self.read(delivery, now),
+            };
+            let reply_link = self.reply_link(node, session, reply.to.as_deref());
+            match reply_link {
+                Some(reply_link) => {
+                    let body = reply.encode();
+                    let message = Outgoing {
+                        token: 0,
+                        message_format: 0,
+                        settled: true,
+                        head: body,
+                        body: Default::default(),
+                    };
+                    // Fails only when the link has gone; nobody waits for the reply then.
+                    let _ = self.engine.send(reply_link, message);
+                    None
+                }
+                None => {
+                    let text = "The session has no receiving link on this node that 'reply-to' names.";
+                    Some(self.namespace.tracker().error(NOT_ALLOWED, text, now.unix))
+                }
+            }
+        };
+        if !delivery.settled {
+            self.settle(link, delivery.id, refusal);
+        }
+        if self.engine.credit(link) <= CREDIT / 2 {
+            self.engine.set_credit(link, CREDIT);
+        }
+    }
+
+    /// The link on which a client waits for its reply. Never chosen by the look of an address.
+    fn reply_link(&self, node: Node, session: SessionId, to: Option<&str>) -> Option<LinkId> {
+        let mut waiting = self.links.iter().filter_map(|(id, link)| match link {
+            Link::Replies(replies) if replies.node == node && replies.session == session => {
+                Some((id, replies))
+            }
+            _ => None,
+        });
+        let found = match to {
+            Some(to) => waiting.find(|(_, r)| r.target.as_deref() == Some(to) || r.name == to),
+            None => waiting.next().filter(|_| waiting.next().is_none()),
+        };
+        found.map(|(id, _)| *id)
+    }
+
+    fn put_token(&mut self, delivery: &Delivery, now: Now) -> Reply {
+        let request = match cbs::Request::parse(&delivery.payload) {
+            Ok(request) => request,
+            Err(reply) => return self.trailed(reply, now),
+        };
+        let audience = Audience::parse(&request.audience);
+        let verified = self.verify_put(&request, &audience, now);
+        let caller = &request.caller;
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(denied) => return self.trailed(caller.refuse(401, AUTH_FAILED, denied.text()), now),
+        };
+        let hub = audience.path().split('/').next().filter(|hub| !hub.is_empty());
+        if hub.is_some_and(|hub| self.namespace.find(hub).is_none()) {
+            return self.no_such_entity(caller, &request.audience, now);
+        }
+        let limit = self.namespace.config().limits.grants_per_connection;
+        if self.grants.len() >= limit && !self.grants.contains(&audience) {
+            let text = format!("The connection has tokens for {limit} entities, more are not allowed.");
+            return self.trailed(caller.refuse(403, RESOURCE_LIMIT_EXCEEDED, text), now);
+        }
+        self.grants.put(&audience, &verified);
+        self.watch_grants(now);
+        request.accept()
+    }
+
+    fn verify_put(&self, request: &cbs::Request, audience: &Audience, now: Now) -> Result<Verified, Denied> {
+        let access = self.namespace.access();
+        let verified = match request.token_type {
+            TokenType::Jwt => {
+                let seconds = |time: Timestamp| time.as_millis().div_euclid(1000);
+                access.trust_jwt(request.expiration.map(seconds))?
+            }
+            _ => access.verify(&request.token, now.unix)?,
+        };
+        if verified.covers(audience) { Ok(verified) } else { Err(Denied::Audience) }
+    }
+
+    fn read(&self, delivery: &Delivery, now: Now) -> Reply {
+        let request = match management::Request::parse(&delivery.payload) {
+            Ok(request) => request,
+            Err(reply) => return self.trailed(reply, now),
+        };
+        let caller = &request.caller;
+        if let Err(text) = self.may_read(&request, now) {
+            return self.trailed(caller.refuse(401, UNAUTHORIZED_ACCESS, text), now);
+        }
+        let Some(hub) = self.namespace.find(&request.hub) else {
+            return self.no_such_entity(caller, &format!("{}/{}", self.host, request.hub), now);
+        };
+        let Some(id) = &request.partition else {
+            let info = hub.info();
+            return request.reply_hub(&HubProperties::new(info.name, info.created_at, info.partitions));
+        };
+        let Some(partition) = hub.partition(id) else {
+            return self.trailed(caller.refuse(400, ARGUMENT_OUT_OF_RANGE, hub.no_such_partition()), now);
+        };
+        let info = partition.info(now);
+        request.reply_partition(&PartitionProperties {
+            begin_sequence_number: info.begin_sequence,
+            last_enqueued_sequence_number: info.last_sequence,
+            last_enqueued_offset: info.last_offset.to_string(),
+            last_enqueued_time: info.last_enqueued,
+            is_empty: info.is_empty,
+            ..PartitionProperties::new(&hub.name, id)
+        })
+    }
+
+    /// Whether the request's own token, or without one what the connection was granted, allows reading.
+    fn may_read(&self, request: &management::Request, now: Now) -> Result<(), String> {
+        let path = request.hub.to_lowercase();
+        let resource = format!("sb://{}/{path}", self.host);
+        let unauthorized =
+            || self.namespace.unauthorized(&resource, Rights::LISTEN, now).description.unwrap_or_default();
+        let Some(token) = &request.security_token else {
+            let is_granted = self.grants.allow(&path, Rights::LISTEN, now.unix)
+                || self.grants.allow(&format!("{path}/$management"), Rights::LISTEN, now.unix);
+            return if is_granted { Ok(()) } else { Err(unauthorized()) };
+        };
+        let verified = self.namespace.verify(token, now).map_err(|denied| denied.text())?;
+        if !verified.covers_path(&format!("{path}/$management")) {
+            return Err(Denied::Audience.text());
+        }
+        if verified.rights.include(Rights::LISTEN) { Ok(()) } else { Err(unauthorized()) }
+    }
+
+    fn no_such_entity(&self, caller: &Caller, entity: &str, now: Now) -> Reply {
+        let shown: String = entity.chars().take(512).collect();
+        let text = format!("The messaging entity '{shown}' could not be found.");
+        self.trailed(caller.refuse(404, NOT_FOUND, text), now)
+    }
+
+    /// The reply with the service's trailer.
+    fn trailed(&self, mut reply: Reply, now: Now) -> Reply {
+        if !reply.description.contains(" TrackingId:") {
+            reply.description =
+                self.namespace.tracker().trailed(reply.description, "NoSystemTracker", now.unix);
+        }
+        reply
+    }
+}

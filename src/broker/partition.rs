@@ -1,0 +1,419 @@
+//! One partition: its log behind one lock, who waits for it, and what is on its way to the journal.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::BytesMut;
+
+use super::Now;
+use super::config::Retention;
+use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, JournalEvent};
+use super::log::{Entry, Log};
+use super::namespace::{PartitionInfo, Published};
+use super::receivers::Receivers;
+use super::staged::{Staged, Stamp};
+use super::sync::{Ack, Letter, Mailbox, lock};
+use crate::amqp::{AmqpError, LinkId};
+use crate::dialect::conditions::INTERNAL_ERROR;
+use crate::model::value::Timestamp;
+
+/// How many events retention drops before the journal is told, so that it is not told of each.
+const TRIM_STEP: i64 = 1024;
+
+/// What all partitions of a namespace share: the durable store, and the count of bytes in memory.
+pub(super) struct Store {
+    pub(super) journal: Option<Arc<dyn Journal>>,
+    bytes: AtomicU64,
+    limit: u64,
+}
+
+/// One partition of a hub.
+pub(super) struct Partition {
+    pub(super) number: u32,
+    pub(super) receivers: Receivers,
+    hub: HubId,
+    retention: Retention,
+    store: Arc<Store>,
+    state: Mutex<State>,
+}
+
+/// A receiver that has caught up and wants to hear of the next event.
+pub(super) struct Waiter {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) link: LinkId,
+    /// The receiver's claim on the partition.
+    pub(super) claim: u64,
+}
+
+/// How much a receiver takes at once.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// What a receiver got.
+pub(super) struct Pulled {
+    /// Where it goes on.
+    pub(super) cursor: i64,
+    /// Whether there is nothing more, and the receiver will hear when there is.
+    pub(super) waiting: bool,
+}
+
+/// What became of a publication so far.
+pub(super) enum Receipt {
+    /// It is done.
+    Done(Published),
+    /// The journal has it; the ack follows.
+    Later,
+}
+
+/// Why a publication was not taken.
+pub(super) enum NotTaken {
+    /// The hub was deleted.
+    Gone,
+    /// The namespace holds as many bytes as it may.
+    Full { limit: u64 },
+}
+
+struct State {
+    log: Log,
+    /// The sequence number behind the last durable event: what receivers see ends here.
+    visible: i64,
+    last: Last,
+    waiters: Vec<Waiter>,
+    /// Publications that the journal has not confirmed yet, oldest first.
+    pending: VecDeque<Pending>,
+    /// Batches that wait to be handed to the journal, because someone else is handing one over.
+    outbox: VecDeque<JournalBatch>,
+    handing_over: bool,
+    /// Counts failures of the journal: answers about what was handed over before one are void.
+    failures: u64,
+    /// Before which sequence number the journal was asked to forget.
+    trimmed: i64,
+    gone: bool,
+}
+
+/// The newest durable event.
+#[derive(Clone, Copy)]
+struct Last {
+    sequence: i64,
+    offset: i64,
+    enqueued: Option<Timestamp>,
+}
+
+struct Pending {
+    first: i64,
+    end: i64,
+    ack: Ack,
+    durable: bool,
+}
+
+impl Store {
+    pub(super) fn new(journal: Option<Arc<dyn Journal>>, limit: u64) -> Self {
+        Store { journal, bytes: AtomicU64::new(0), limit }
+    }
+
+    /// Bytes that all partitions hold.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn release(&self, bytes: u64) {
+        if bytes > 0 {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Partition {
+    pub(super) fn new(hub: HubId, number: u32, retention: Retention, store: Arc<Store>) -> Self {
+        let state = State {
+            log: Log::new(),
+            visible: 0,
+            last: Last { sequence: -1, offset: -1, enqueued: None },
+            waiters: Vec::new(),
+            pending: VecDeque::new(),
+            outbox: VecDeque::new(),
+            handing_over: false,
+            failures: 0,
+            trimmed: 0,
+            gone: false,
+        };
+        Partition { number, receivers: Receivers::new(), hub, retention, store, state: Mutex::new(state) }
+    }
+
+    /// Puts back a batch that the journal had kept.
+    pub(super) fn restore(&self, batch: JournalBatch) -> Result<(), String> {
+        let mut state = lock(&self.state);
+        if state.log.next() == 0 && batch.first_sequence > 0 {
+            state.log = Log::starting_at(batch.first_sequence);
+            state.trimmed = batch.first_sequence;
+        } else if state.log.next() != batch.first_sequence {
+            return Err(format!("event {} is missing, {} follows", state.log.next(), batch.first_sequence));
+        }
+        let enqueued = batch.enqueued.as_millis();
+        for event in batch.events {
+            let entry = Entry { offset: event.offset, enqueued, head: event.head, body: event.body };
+            self.store.take(state.log.append(entry));
+        }
+        if state.log.next_offset() != batch.end_offset {
+            let (found, said) = (state.log.next_offset(), batch.end_offset);
+            return Err(format!("the batch ends at offset {found} instead of {said}"));
+        }
+        state.show_all();
+        Ok(())
+    }
+
+    /// Stores events at the end, all of them next to each other. Their heads are put into `arena`. `ack` is made
+    /// and called only when the journal answers later.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        staged: Staged,
+        arena: &mut BytesMut,
+        now: Now,
+        ack: impl FnOnce() -> Ack,
+    ) -> Result<Receipt, NotTaken> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if state.gone {
+            return Err(NotTaken::Gone);
+        }
+        let freed = state.log.trim(&self.retention, now.unix, state.visible);
+        self.store.release(freed);
+        if self.store.bytes() + staged.size() > self.store.limit {
+            return Err(NotTaken::Full { limit: self.store.limit });
+        }
+        let first = state.log.next();
+        let enqueued = state.log.enqueue_time(now.unix);
+        let mut cost = 0;
+        staged.store(arena, Stamp { sequence: first, offset: state.log.next_offset(), enqueued }, |entry| {
+            cost += state.log.append(entry);
+        });
+        self.store.take(cost);
+        let published = Published { partition: self.number, first_sequence: first };
+        if self.store.journal.is_none() {
+            let woken = state.show_all();
+            drop(guard);
+            wake(woken);
+            return Ok(Receipt::Done(published));
+        }
+        let end = state.log.next();
+        state.pending.push_back(Pending { first, end, ack: ack(), durable: false });
+        state.outbox.push_back(state.journal_batch(first, end));
+        let trim = state.due_trim();
+        let mine = !std::mem::replace(&mut state.handing_over, true);
+        drop(guard);
+        if mine {
+            self.hand_over();
+        }
+        self.ask_trim(trim);
+        Ok(Receipt::Later)
+    }
+
+    /// Takes visible events from `cursor` on. Who takes less than there was room for has caught up: the waiter is
+    /// then kept, and posted to when there is more.
+    pub(super) fn pull(
+        &self,
+        cursor: i64,
+        room: Room,
+        waiter: impl FnOnce() -> Waiter,
+        mut take: impl FnMut(&Entry, &PartitionInfo),
+    ) -> Pulled {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let info = state.info();
+        let from = cursor.max(state.log.begin());
+        let (mut events, mut bytes) = (0, 0);
+        for entry in state.log.entries(from, state.visible) {
+            if events == room.events || bytes >= room.bytes {
+                break;
+            }
+            take(entry, &info);
+            events += 1;
+            bytes += entry.size() as usize;
+        }
+        let cursor = from + events as i64;
+        let waiting = cursor >= state.visible && events < room.events && !state.gone;
+        if waiting {
+            state.waiters.push(waiter());
+        }
+        Pulled { cursor, waiting }
+    }
+
+    /// Forgets a receiver: its claim, and its waiting.
+    pub(super) fn leave(&self, claim: u64) {
+        self.receivers.release(claim);
+        lock(&self.state).waiters.retain(|waiter| waiter.claim != claim);
+    }
+
+    /// The partition as it is, after retention.
+    pub(super) fn info(&self, now: Now) -> PartitionInfo {
+        self.sweep(now);
+        lock(&self.state).info()
+    }
+
+    /// Calls `look` with the log as receivers see it (it ends before the given sequence number).
+    pub(super) fn look<T>(&self, now: Now, look: impl FnOnce(&Log, i64, PartitionInfo) -> T) -> T {
+        self.sweep(now);
+        let state = lock(&self.state);
+        look(&state.log, state.visible, state.info())
+    }
+
+    /// Drops what retention says.
+    pub(super) fn sweep(&self, now: Now) {
+        let mut state = lock(&self.state);
+        let visible = state.visible;
+        self.store.release(state.log.trim(&self.retention, now.unix, visible));
+        let trim = state.due_trim();
+        drop(state);
+        self.ask_trim(trim);
+    }
+
+    /// Empties the partition of a hub that is deleted, and refuses what still comes.
+    pub(super) fn remove(&self, error: &AmqpError) {
+        let mut state = lock(&self.state);
+        state.gone = true;
+        state.failures += 1;
+        self.store.release(state.log.clear());
+        state.visible = state.log.next();
+        state.outbox.clear();
+        let pending = std::mem::take(&mut state.pending);
+        state.waiters.clear();
+        drop(state);
+        for publication in pending {
+            publication.ack.call(Err(error.clone()));
+        }
+    }
+
+    /// Hands batches to the journal in order, one thread at a time and without holding the lock.
+    fn hand_over(self: &Arc<Self>) {
+        let Some(journal) = &self.store.journal else { return };
+        loop {
+            let mut state = lock(&self.state);
+            let Some(batch) = state.outbox.pop_front() else {
+                state.handing_over = false;
+                return;
+            };
+            let failures = state.failures;
+            drop(state);
+            let first = batch.first_sequence;
+            let partition = self.clone();
+            let done = AppendDone::new(move |outcome| partition.journaled(failures, first, outcome));
+            journal.append(self.hub, self.number, batch, done);
+        }
+    }
+
+    /// The journal's answer about the batch that starts with `first`.
+    fn journaled(&self, failures: u64, first: i64, outcome: Result<(), JournalError>) {
+        let mut state = lock(&self.state);
+        if state.failures != failures {
+            return;
+        }
+        if let Err(error) = outcome {
+            return self.fail(state, &error);
+        }
+        let Ok(index) = state.pending.binary_search_by_key(&first, |p| p.first) else { return };
+        state.pending[index].durable = true;
+        let durable = state.pending.iter().take_while(|p| p.durable).count();
+        let confirmed: Vec<_> = state.pending.drain(..durable).collect();
+        let Some(newest) = confirmed.last() else { return };
+        let woken = state.show(newest.end);
+        drop(state);
+        for publication in confirmed {
+            let published = Published { partition: self.number, first_sequence: publication.first };
+            publication.ack.call(Ok(published));
+        }
+        wake(woken);
+    }
+
+    /// The journal failed: what it has not confirmed is taken back and refused.
+    fn fail(&self, mut state: std::sync::MutexGuard<'_, State>, error: &JournalError) {
+        state.failures += 1;
+        let visible = state.visible;
+        self.store.release(state.log.truncate(visible));
+        state.outbox.clear();
+        let pending = std::mem::take(&mut state.pending);
+        drop(state);
+        tracing::error!(partition = self.number, %error, "events could not be made durable");
+        let text = format!("The events could not be made durable: {error}");
+        for publication in pending {
+            publication.ack.call(Err(AmqpError::new(INTERNAL_ERROR, text.clone())));
+        }
+    }
+
+    fn ask_trim(&self, before: Option<i64>) {
+        if let (Some(before), Some(journal)) = (before, &self.store.journal) {
+            journal.trim(self.hub, self.number, before);
+        }
+    }
+}
+
+impl State {
+    /// Shows everything to receivers, and says who waited for it.
+    fn show_all(&mut self) -> Vec<Waiter> {
+        self.show(self.log.next())
+    }
+
+    fn show(&mut self, end: i64) -> Vec<Waiter> {
+        self.visible = end;
+        if let Some(entry) = self.log.entry(end - 1) {
+            self.last = Last {
+                sequence: end - 1,
+                offset: entry.offset,
+                enqueued: Some(Timestamp::from_millis(entry.enqueued)),
+            };
+        }
+        std::mem::take(&mut self.waiters)
+    }
+
+    fn info(&self) -> PartitionInfo {
+        PartitionInfo {
+            begin_sequence: self.log.begin(),
+            last_sequence: self.last.sequence,
+            last_offset: self.last.offset,
+            last_enqueued: self.last.enqueued,
+            is_empty: self.log.begin() >= self.visible,
+        }
+    }
+
+    fn journal_batch(&self, first: i64, end: i64) -> JournalBatch {
+        let event = |e: &Entry| JournalEvent { offset: e.offset, head: e.head.clone(), body: e.body.clone() };
+        let enqueued = self.log.entry(first).map_or(0, |e| e.enqueued);
+        JournalBatch {
+            first_sequence: first,
+            enqueued: Timestamp::from_millis(enqueued),
+            end_offset: self.log.next_offset(),
+            events: self.log.entries(first, end).map(event).collect(),
+        }
+    }
+
+    /// What the journal should forget by now. Never the newest event: it says where the partition goes on.
+    fn due_trim(&mut self) -> Option<i64> {
+        let before = self.log.begin().min(self.visible - 1);
+        if before - self.trimmed < TRIM_STEP {
+            return None;
+        }
+        self.trimmed = before;
+        Some(before)
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        let freed = lock(&self.state).log.clear();
+        self.store.release(freed);
+    }
+}
+
+/// Tells receivers that there is something to read. Not to be called while a lock is held.
+fn wake(woken: Vec<Waiter>) {
+    for waiter in woken {
+        waiter.mailbox.post(Letter::Ready(waiter.link));
+    }
+}
