@@ -30,11 +30,6 @@ impl<'a> Entries<'a> {
         Ok(Entries { bytes, reader: Reader::range(bytes, head.position(), map.end), left: map.count / 2 })
     }
 
-    /// How many entries are still to come.
-    pub(super) fn left(&self) -> u32 {
-        self.left
-    }
-
     /// The next entry.
     pub(super) fn next(&mut self) -> Result<Option<Entry<'a>>, DecodeError> {
         if self.left == 0 {

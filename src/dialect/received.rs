@@ -318,18 +318,18 @@ impl fmt::Debug for ReceivedEvent {
 }
 
 impl LastEnqueued {
-    /// The first part of an event's message with this in front of it: delivery annotations come before
-    /// `head`, the encoded message annotations. `buffer` is used up bit by bit, so that many events share one.
-    pub fn in_front_of(&self, head: &[u8], buffer: &mut BytesMut) -> Bytes {
+    /// The delivery annotations that say this: they come before the event's head.
+    pub fn encode(&self) -> Bytes {
         let entries = [
-            (Symbol::from_static(LAST_ENQUEUED_SEQUENCE_NUMBER), Value::Long(self.sequence_number)),
-            (Symbol::from_static(LAST_ENQUEUED_OFFSET), Value::String(self.offset.clone())),
-            (Symbol::from_static(LAST_ENQUEUED_TIME), Value::Timestamp(self.enqueued_time)),
-            (Symbol::from_static(RETRIEVAL_TIME), Value::Timestamp(self.retrieved_at)),
-        ];
-        message::put_delivery_annotations(buffer, &entries);
-        buffer.put_slice(head);
-        buffer.split().freeze()
+            (LAST_ENQUEUED_SEQUENCE_NUMBER, Value::Long(self.sequence_number)),
+            (LAST_ENQUEUED_OFFSET, Value::from(self.offset.as_str())),
+            (LAST_ENQUEUED_TIME, Value::Timestamp(self.enqueued_time)),
+            (RETRIEVAL_TIME, Value::Timestamp(self.retrieved_at)),
+        ]
+        .map(|(name, value)| (Symbol::from_static(name), value));
+        let mut out = BytesMut::with_capacity(160);
+        message::put_delivery_annotations(&mut out, &entries);
+        out.freeze()
     }
 }
 

@@ -5,14 +5,13 @@ use proptest::prelude::*;
 
 /// The event as a reader gets it.
 fn delivered(event: &EventData) -> ReceivedEvent {
-    let stamp = Stamp {
-        first_sequence: 7,
-        first_offset: 448,
-        enqueued: Timestamp::from_millis(1_767_225_600_000),
-        publisher: None,
-    };
-    let stored = Publication::parse(&encode_event(event).unwrap(), 0).unwrap().stamp(stamp).events.remove(0);
-    ReceivedEvent::parse([&stored.head[..], &stored.body].concat().into()).unwrap()
+    let enqueued_time = Timestamp::from_millis(1_767_225_600_000);
+    let stamp = Stamp { sequence_number: 7, offset: 448, enqueued_time };
+    let mut message = Bytes::new();
+    let publication = Publication::parse(&encode_event(event).unwrap(), 0).unwrap();
+    publication
+        .store(&mut BytesMut::new(), stamp, |stored| message = [stored.head, stored.body].concat().into());
+    ReceivedEvent::parse(message).unwrap()
 }
 
 /// A message with these annotations and nothing else.

@@ -143,6 +143,7 @@ impl Reply {
     }
 }
 
+#[allow(clippy::result_large_err, reason = "the error is the reply, and rare")]
 impl Incoming {
     /// Takes a request apart; what is wrong with it is said in a reply.
     pub(super) fn parse(payload: &Bytes) -> Result<Self, Reply> {

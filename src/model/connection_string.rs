@@ -353,7 +353,7 @@ fn parse_endpoint(endpoint: &str) -> Result<(Scheme, String, Option<u16>), Error
 /// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart.
 fn parse_authority(authority: &str, part: &str) -> Result<(String, Option<u16>), Error> {
     let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(Some((host, rest))) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
+        Some(Some((host, rest))) if host.parse::<core::net::Ipv6Addr>().is_ok() => {
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),

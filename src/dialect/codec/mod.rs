@@ -6,7 +6,7 @@ mod publication;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use batch::{EncodedBatch, EventBatch};
-pub use publication::{Incoming, Publication, Stamp, Stamped, Stored};
+pub use publication::{Publication, Stamp, Stored};
 
 use super::annotations::PARTITION_KEY;
 use super::event::EventData;

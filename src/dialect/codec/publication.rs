@@ -1,10 +1,9 @@
-//! What a service makes of a publication: the events in it, and the form in which they are delivered.
+//! What a service makes of a publication: the events in it, and the form in which they are kept and delivered.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::MESSAGE_ANNOTATIONS;
 use crate::amqp::decode::DecodeError;
-use crate::amqp::message::{self, Sections};
+use crate::amqp::message::{self, Span};
 use crate::dialect::annotations::{
     BATCH_FORMAT, ENQUEUED_TIME, OFFSET, PARTITION_KEY, PUBLISHER_NAME, SEQUENCE_NUMBER,
     SEQUENCE_NUMBER_EPOCH,
@@ -15,61 +14,64 @@ use crate::model::value::Timestamp;
 /// Annotations that a producer cannot make: what it sends under these names is dropped.
 const RESERVED: [&str; 5] = [SEQUENCE_NUMBER_EPOCH, SEQUENCE_NUMBER, OFFSET, ENQUEUED_TIME, PUBLISHER_NAME];
 
-/// Room that the head of an event without key and annotations of its own takes at most, in bytes.
-const PLAIN_HEAD: usize = 160;
+/// Publications up to this size are copied next to their heads, so that a small event does not keep a large
+/// read buffer alive.
+const COPIED: usize = 16 * 1024;
 
-/// Events that were published together.
-#[derive(Clone, Debug, PartialEq)]
+/// What an arena is made of: room for the heads of about a hundred events, or some small events.
+const ARENA: usize = 16 * 1024;
+
+/// An upper bound of a head without the texts of partition key and publisher and without kept annotations.
+const HEAD: usize = 200;
+
+/// Events that were published together, found in what arrived and not yet given a place.
+#[derive(Debug)]
 pub struct Publication {
-    /// What the partition is chosen by, where the producer leaves it to the service.
-    pub partition_key: Option<String>,
-    /// The events, in order.
-    pub events: Vec<Incoming>,
+    events: Vec<Event>,
+    labels: Vec<Label>,
+    publisher: Option<String>,
+    partition_key: Option<String>,
+    copied: bool,
+    size: u64,
 }
 
-/// An event as it was published.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Incoming {
-    /// What is kept byte for byte: properties, application properties, body and footer, encoded.
-    pub bare: Bytes,
-    /// Its partition key.
-    pub partition_key: Option<String>,
-    /// The producer's annotations, encoded entry by entry, and how many there are.
-    kept: Vec<u8>,
-    kept_count: u32,
-}
-
-/// What the service gives to events when it stores them.
+/// Where the first event of a publication comes to lie, and when.
 #[derive(Clone, Copy, Debug)]
-pub struct Stamp<'a> {
-    /// The first event's sequence number.
-    pub first_sequence: i64,
-    /// The first event's offset.
-    pub first_offset: i64,
+pub struct Stamp {
+    /// Its sequence number; those of the others follow.
+    pub sequence_number: i64,
+    /// Its offset; those of the others follow at a distance of the events' sizes.
+    pub offset: i64,
     /// When they are enqueued.
-    pub enqueued: Timestamp,
-    /// The publisher whose address they were sent to.
-    pub publisher: Option<&'a str>,
+    pub enqueued_time: Timestamp,
 }
 
-/// Events as they are stored and delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamped {
-    /// The events, in order.
-    pub events: Vec<Stored>,
-    /// The offset behind the last of them.
-    pub end_offset: i64,
-}
-
-/// An event as it is stored and delivered: the message is `head` and `body` behind one another.
+/// An event as it is kept: the message to deliver is `head` and `body` behind one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its offset.
     pub offset: i64,
-    /// The encoded message annotations. The heads of a publication share one buffer.
+    /// The encoded message annotations; of a small publication, the whole message.
     pub head: Bytes,
     /// The rest, as it was published.
     pub body: Bytes,
+}
+
+#[derive(Debug)]
+struct Event {
+    /// Index of its label.
+    label: usize,
+    /// Its sections behind the annotations, as they were sent.
+    bare: Bytes,
+}
+
+/// What is kept of an event's annotations; neighbours share theirs.
+#[derive(Debug, Default)]
+struct Label {
+    key: Option<String>,
+    /// Other annotations: keys and values, as they were sent.
+    kept: Vec<u8>,
+    kept_count: u32,
 }
 
 impl Publication {
@@ -79,146 +81,218 @@ impl Publication {
     /// When it is not a message, or a batch whose data sections are not messages.
     pub fn parse(payload: &Bytes, message_format: u32) -> Result<Self, DecodeError> {
         let sections = message::sections(payload)?;
+        let label = Label::of(payload, sections.message_annotations)?;
+        let mut publication = Publication::empty(payload.len() <= COPIED);
+        publication.partition_key.clone_from(&label.key);
         if message_format != BATCH_FORMAT {
-            let event = Incoming::of(payload, &sections)?;
-            return Ok(Publication { partition_key: event.partition_key.clone(), events: vec![event] });
+            publication.labels.push(label);
+            publication.push(0, sections.bare.of(payload));
+            return Ok(publication);
         }
-        let partition_key = Incoming::of(payload, &sections)?.partition_key;
-        let data = message::data_sections(&sections.body.of(payload))?;
-        let mut events = Vec::with_capacity(data.len());
-        for event in data {
-            let event = event.ok_or(DecodeError("a batch with an event that is null"))?;
-            let sections = message::sections(&event)?;
-            let mut event = Incoming::of(&event, &sections)?;
-            if event.partition_key.is_none() {
-                event.partition_key.clone_from(&partition_key);
-            }
-            events.push(event);
-        }
-        Ok(Publication { partition_key, events })
+        let events = message::data_sections(&sections.body.of(payload))?;
+        publication.events.reserve_exact(events.len());
+        let events =
+            events.into_iter().map(|event| event.ok_or(DecodeError("a batch with an event that is null")));
+        publication.push_all(events, label.key.as_deref())?;
+        Ok(publication)
     }
 
-    /// The events in the form in which they are stored and delivered. An event's offset lies behind the one
-    /// before by that one's size.
-    pub fn stamp(self, stamp: Stamp<'_>) -> Stamped {
-        let extra: usize = self.events.iter().map(Incoming::extra_room).sum();
-        let publisher = stamp.publisher.map_or(0, |name| name.len() + PUBLISHER_NAME.len() + 8);
-        let mut heads = BytesMut::with_capacity((PLAIN_HEAD + publisher) * self.events.len() + extra);
-        let mut offset = stamp.first_offset;
-        let mut events = Vec::with_capacity(self.events.len());
-        for (sequence_number, event) in (stamp.first_sequence..).zip(self.events) {
-            put_head(&mut heads, sequence_number, offset, &stamp, &event);
-            let head = heads.split().freeze();
-            let size = head.len() + event.bare.len();
-            events.push(Stored { offset, head, body: event.bare });
-            offset = offset.saturating_add(size as i64);
+    /// Events that were encoded one by one, with a partition key for those that have none.
+    ///
+    /// # Errors
+    /// When one of them is not a message.
+    pub fn from_events(events: Vec<Bytes>, partition_key: Option<String>) -> Result<Self, DecodeError> {
+        let mut publication = Publication::empty(events.iter().map(Bytes::len).sum::<usize>() <= COPIED);
+        publication.push_all(events.into_iter().map(Ok), partition_key.as_deref())?;
+        publication.partition_key = partition_key;
+        Ok(publication)
+    }
+
+    /// What the partition is chosen by, where the producer leaves it to the service.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.partition_key.as_deref()
+    }
+
+    /// Puts a publisher's name on each event.
+    pub fn set_publisher(&mut self, publisher: &str) {
+        self.publisher = Some(publisher.to_owned());
+        self.size += (self.events.len() * publisher.len()) as u64;
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Bytes that the events need at most.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Gives each event its place and hands it to `put`, in order. All heads lie in `arena`, one behind the
+    /// other; it is used up and replaced as needed.
+    pub fn store(self, arena: &mut BytesMut, mut stamp: Stamp, mut put: impl FnMut(Stored)) {
+        let bodies: usize =
+            if self.copied { 0 } else { self.events.iter().map(|event| event.bare.len()).sum() };
+        let needed = self.size as usize - bodies;
+        if arena.capacity() < needed {
+            *arena = BytesMut::with_capacity(needed.max(ARENA));
         }
-        Stamped { events, end_offset: offset }
+        for event in self.events {
+            put_head(arena, stamp, &self.labels[event.label], self.publisher.as_deref());
+            let mut body = event.bare;
+            if self.copied {
+                arena.extend_from_slice(&body);
+                body = Bytes::new();
+            }
+            let stored = Stored { offset: stamp.offset, head: arena.split().freeze(), body };
+            stamp.sequence_number = stamp.sequence_number.saturating_add(1);
+            stamp.offset = stamp.offset.saturating_add(stored.size() as i64);
+            put(stored);
+        }
+    }
+
+    fn empty(copied: bool) -> Self {
+        Publication {
+            events: Vec::new(),
+            labels: Vec::new(),
+            publisher: None,
+            partition_key: None,
+            copied,
+            size: 0,
+        }
+    }
+
+    fn push_all(
+        &mut self,
+        events: impl Iterator<Item = Result<Bytes, DecodeError>>,
+        key: Option<&str>,
+    ) -> Result<(), DecodeError> {
+        let mut last = Bytes::new();
+        for event in events {
+            let event = event?;
+            let sections = message::sections(&event)?;
+            let span = sections.message_annotations;
+            let annotations = &event[span.start as usize..span.end as usize];
+            if self.labels.is_empty() || annotations != last {
+                let mut label = Label::of(&event, span)?;
+                label.key = label.key.or_else(|| key.map(str::to_owned));
+                self.labels.push(label);
+                last = span.of(&event);
+            }
+            self.push(self.labels.len() - 1, sections.bare.of(&event));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, label: usize, bare: Bytes) {
+        let Label { key, kept, .. } = &self.labels[label];
+        self.size += (HEAD + key.as_ref().map_or(0, String::len) + kept.len() + bare.len()) as u64;
+        self.events.push(Event { label, bare });
     }
 }
 
-impl Incoming {
-    /// The event that a message is.
-    fn of(message: &Bytes, sections: &Sections) -> Result<Self, DecodeError> {
-        let mut event = Incoming {
-            bare: sections.bare.of(message),
-            partition_key: None,
-            kept: Vec::new(),
-            kept_count: 0,
-        };
-        let span = sections.message_annotations;
-        let mut entries = Entries::new(message, span.start as usize, span.end as usize)?;
+impl Stored {
+    /// The event's size in bytes: how far behind its offset the next one's lies.
+    pub fn size(&self) -> u64 {
+        (self.head.len() + self.body.len()) as u64
+    }
+}
+
+impl Label {
+    /// Reads an event's annotations. The service's own are not taken from a producer.
+    fn of(message: &Bytes, annotations: Span) -> Result<Self, DecodeError> {
+        let mut label = Label::default();
+        let mut entries = Entries::new(message, annotations.start as usize, annotations.end as usize)?;
         while let Some(entry) = entries.next()? {
             let name = entry.name();
             if name == Some(PARTITION_KEY.as_bytes()) {
                 // A key of another type than text is none.
-                event.partition_key = entry
+                label.key = entry
                     .text_span()
                     .and_then(|(start, end)| std::str::from_utf8(&message[start..end]).ok())
                     .map(str::to_owned);
             } else if !name.is_some_and(|name| RESERVED.iter().any(|reserved| reserved.as_bytes() == name)) {
-                event.kept.extend_from_slice(entry.encoded());
-                event.kept_count += 1;
+                label.kept.extend_from_slice(entry.encoded());
+                label.kept_count += 1;
             }
         }
-        Ok(event)
-    }
-
-    fn extra_room(&self) -> usize {
-        self.kept.len() + self.partition_key.as_ref().map_or(0, |key| key.len() + PARTITION_KEY.len() + 8)
+        Ok(label)
     }
 }
 
-/// Appends the message annotations of a delivered event, in the service's order.
-fn put_head(out: &mut BytesMut, sequence_number: i64, offset: i64, stamp: &Stamp<'_>, event: &Incoming) {
-    let start = out.len();
-    out.put_slice(MESSAGE_ANNOTATIONS);
-    let texts = [(PARTITION_KEY, event.partition_key.as_deref()), (PUBLISHER_NAME, stamp.publisher)];
-    let count = 2 * (4 + event.kept_count as usize + texts.iter().filter(|(_, text)| text.is_some()).count());
-    // Most heads are short; one that may not be gets the wide form at once.
-    let most = PLAIN_HEAD
-        + event.extra_room()
-        + stamp.publisher.map_or(0, |name| name.len() + PUBLISHER_NAME.len() + 8);
-    let wide = most > 255 || count > 255;
-    let map = start + MESSAGE_ANNOTATIONS.len();
-    out.put_slice(if wide { &[0xd1, 0, 0, 0, 0, 0, 0, 0, 0] } else { &[0xc1, 0, 0] });
-
-    put_name(out, SEQUENCE_NUMBER_EPOCH);
-    out.put_slice(&[0x54, 0xff]);
-    put_name(out, SEQUENCE_NUMBER);
-    match i8::try_from(sequence_number) {
-        Ok(small) => out.put_slice(&[0x55, small as u8]),
-        Err(_) => {
-            out.put_u8(0x81);
-            out.put_i64(sequence_number);
+/// Appends the annotations with which an event is delivered, in the service's order. Written by hand because
+/// every event passes here.
+fn put_head(out: &mut BytesMut, stamp: Stamp, label: &Label, publisher: Option<&str>) {
+    const NUMBER: &[u8] = b"\xa3\x1bx-opt-sequence-number-epoch\x54\xff\xa3\x15x-opt-sequence-number";
+    const PLACE: &[u8] = b"\xa3\x0cx-opt-offset";
+    const TIME: &[u8] = b"\xa3\x13x-opt-enqueued-time\x83";
+    const KEY: &[u8] = b"\xa3\x13x-opt-partition-key";
+    const PUBLISHER: &[u8] = b"\xa3\x14x-opt-publisher-name";
+    let mut digits = [0; 20];
+    let offset = decimal(stamp.offset, &mut digits);
+    let short = i8::try_from(stamp.sequence_number);
+    let mut size = NUMBER.len() + if short.is_ok() { 2 } else { 9 };
+    size += PLACE.len() + 2 + offset.len() + TIME.len() + 8 + label.kept.len();
+    size += label.key.as_ref().map_or(0, |key| KEY.len() + text_size(key));
+    size += publisher.map_or(0, |name| PUBLISHER.len() + text_size(name));
+    let texts = u32::from(label.key.is_some()) + u32::from(publisher.is_some());
+    let count = 2 * (4 + texts + label.kept_count);
+    out.put_slice(&[0x00, 0x53, 0x72]);
+    match (u8::try_from(size + 1), u8::try_from(count)) {
+        (Ok(size), Ok(count)) => out.put_slice(&[0xc1, size, count]),
+        _ => {
+            out.put_u8(0xd1);
+            out.put_u32(size as u32 + 4);
+            out.put_u32(count);
         }
     }
-    put_name(out, OFFSET);
-    put_decimal(out, offset);
-    put_name(out, ENQUEUED_TIME);
-    out.put_u8(0x83);
-    out.put_i64(stamp.enqueued.as_millis());
-    for (name, text) in texts {
+    out.put_slice(NUMBER);
+    match short {
+        Ok(short) => out.put_slice(&[0x55, short as u8]),
+        Err(_) => {
+            out.put_u8(0x81);
+            out.put_i64(stamp.sequence_number);
+        }
+    }
+    out.put_slice(PLACE);
+    out.put_slice(&[0xa1, offset.len() as u8]);
+    out.put_slice(offset);
+    out.put_slice(TIME);
+    out.put_i64(stamp.enqueued_time.as_millis());
+    for (name, text) in [(KEY, label.key.as_deref()), (PUBLISHER, publisher)] {
         if let Some(text) = text {
-            put_name(out, name);
+            out.put_slice(name);
             crate::amqp::encode::string(out, text);
         }
     }
-    out.put_slice(&event.kept);
-
-    if wide {
-        let size = (out.len() - map - 5) as u32;
-        out[map + 1..map + 5].copy_from_slice(&size.to_be_bytes());
-        out[map + 5..map + 9].copy_from_slice(&(count as u32).to_be_bytes());
-    } else {
-        out[map + 1] = (out.len() - map - 2) as u8;
-        out[map + 2] = count as u8;
-    }
+    out.put_slice(&label.kept);
 }
 
-/// Appends one of the names above, all short, as a symbol.
-fn put_name(out: &mut BytesMut, name: &str) {
-    out.put_slice(&[0xa3, name.len() as u8]);
-    out.put_slice(name.as_bytes());
+fn text_size(text: &str) -> usize {
+    text.len() + if text.len() < 256 { 2 } else { 5 }
 }
 
-/// Appends a number as a string, without an allocation.
-fn put_decimal(out: &mut BytesMut, number: i64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
+/// The digits of a number, without an allocation.
+fn decimal(number: i64, digits: &mut [u8; 20]) -> &[u8] {
     let mut rest = number.unsigned_abs();
+    let mut at = digits.len();
     loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
     if number < 0 {
-        start -= 1;
-        digits[start] = b'-';
+        at -= 1;
+        digits[at] = b'-';
     }
-    out.put_slice(&[0xa1, (digits.len() - start) as u8]);
-    out.put_slice(&digits[start..]);
+    &digits[at..]
 }

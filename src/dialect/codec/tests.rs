@@ -17,9 +17,18 @@ fn hex(text: &str) -> Bytes {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-fn stamp(first_sequence: i64, first_offset: i64) -> Stamp<'static> {
-    let enqueued = Timestamp::from_millis(1_767_225_600_000);
-    Stamp { first_sequence, first_offset, enqueued, publisher: None }
+fn stamp(sequence_number: i64, offset: i64) -> Stamp {
+    Stamp { sequence_number, offset, enqueued_time: Timestamp::from_millis(1_767_225_600_000) }
+}
+
+/// What becomes of a publication that an empty partition takes.
+fn stored(publication: Publication, stamp: Stamp) -> Vec<Stored> {
+    let mut events = Vec::new();
+    let (len, size) = (publication.len(), publication.size());
+    publication.store(&mut BytesMut::new(), stamp, |event| events.push(event));
+    assert_eq!(events.len(), len);
+    assert!(events.iter().map(Stored::size).sum::<u64>() <= size);
+    events
 }
 
 fn message(stored: &Stored) -> Bytes {
@@ -32,19 +41,18 @@ fn whole(batch: EncodedBatch) -> Bytes {
 
 /// What a reader gets of a message that a producer sent.
 fn delivered(payload: &Bytes, format: u32) -> Vec<ReceivedEvent> {
-    let stamped = Publication::parse(payload, format).unwrap().stamp(stamp(0, 0));
-    stamped.events.iter().map(|stored| ReceivedEvent::parse(message(stored)).unwrap()).collect()
+    let events = stored(Publication::parse(payload, format).unwrap(), stamp(0, 0));
+    events.iter().map(|event| ReceivedEvent::parse(message(event)).unwrap()).collect()
 }
 
 #[test]
 fn a_delivered_event_is_the_golden_one() {
     let payload = encode_event(&EventData::from("hi").with_partition_key("k1")).unwrap();
     let publication = Publication::parse(&payload, 0).unwrap();
-    assert_eq!(publication.partition_key.as_deref(), Some("k1"));
-    let stamped = publication.stamp(stamp(7, 448));
-    assert_eq!(message(&stamped.events[0]), hex(GOLDEN));
-    assert_eq!(stamped.events[0].offset, 448);
-    assert_eq!(stamped.end_offset, 448 + hex(GOLDEN).len() as i64);
+    assert_eq!(publication.partition_key(), Some("k1"));
+    let event = stored(publication, stamp(7, 448)).remove(0);
+    assert_eq!(message(&event), hex(GOLDEN));
+    assert_eq!((event.offset, event.size()), (448, hex(GOLDEN).len() as u64));
 }
 
 #[test]
@@ -67,9 +75,12 @@ fn a_batchs_key_is_on_the_envelope_and_on_every_event() {
     assert_eq!(batch.partition_key(), Some("k1"));
     assert!(batch.try_add(&EventData::from("a")).unwrap());
     assert!(batch.try_add(&EventData::from("b").with_partition_key("k1")).unwrap());
-    let publication = Publication::parse(&whole(batch.finish()), BATCH_FORMAT).unwrap();
-    assert_eq!(publication.partition_key.as_deref(), Some("k1"));
-    assert!(publication.events.iter().all(|event| event.partition_key.as_deref() == Some("k1")));
+    let payload = whole(batch.finish());
+    assert_eq!(Publication::parse(&payload, BATCH_FORMAT).unwrap().partition_key(), Some("k1"));
+    // As it stands in the envelope, it stands in every event's own bytes.
+    let name = b"x-opt-partition-key";
+    assert_eq!(payload.windows(name.len()).filter(|window| window == name).count(), 3);
+    assert!(delivered(&payload, BATCH_FORMAT).iter().all(|event| event.partition_key() == Some("k1")));
 }
 
 #[test]
@@ -151,9 +162,9 @@ fn the_services_annotations_cannot_be_forged() {
 #[test]
 fn a_publisher_is_named_on_its_events() {
     let payload = encode_event(&EventData::from("hi")).unwrap();
-    let stamp = Stamp { publisher: Some("device-1"), ..stamp(0, 0) };
-    let stamped = Publication::parse(&payload, 0).unwrap().stamp(stamp);
-    let received = ReceivedEvent::parse(message(&stamped.events[0])).unwrap();
+    let mut publication = Publication::parse(&payload, 0).unwrap();
+    publication.set_publisher("device-1");
+    let received = ReceivedEvent::parse(message(&stored(publication, stamp(0, 0))[0])).unwrap();
     let publisher = ("x-opt-publisher-name".to_owned(), Value::from("device-1"));
     assert_eq!(received.annotations().unwrap().last(), Some(&publisher));
 }
@@ -167,14 +178,12 @@ fn envelopes_of_other_clients_are_taken_apart() {
     let python = format!("005370c0020141{key}005375a0{inner_len:02x}{inner}005375b0{inner_len:08x}{inner}");
     // JS: an empty header, empty properties, and an event whose body is null.
     let script = "00537045005373450053 75a004 00537540 005375a006 005375a00131";
-    let python = Publication::parse(&hex(&python), BATCH_FORMAT).unwrap();
-    assert_eq!(python.events.len(), 2);
-    assert_eq!(python.partition_key.as_deref(), Some("k1"));
-    for event in &python.events {
-        assert_eq!(
-            (&event.bare[..], event.partition_key.as_deref()),
-            (&b"\x00\x53\x75\xa0\x02hi"[..], Some("k1"))
-        );
+    let python = hex(&python);
+    let publication = Publication::parse(&python, BATCH_FORMAT).unwrap();
+    assert_eq!((publication.len(), publication.partition_key()), (2, Some("k1")));
+    for event in delivered(&python, BATCH_FORMAT) {
+        assert_eq!((event.body_text().unwrap().as_str(), event.partition_key()), ("hi", Some("k1")));
+        assert_eq!(event.message().unwrap().header, None);
     }
     let bodies: Vec<_> =
         delivered(&hex(script), BATCH_FORMAT).iter().map(|event| event.body().unwrap()).collect();
@@ -187,59 +196,91 @@ fn an_events_own_key_counts_before_the_envelopes() {
     let mut envelope = BytesMut::new();
     put_annotations(&mut envelope, Some("outer"), &[]);
     message::put_data(&mut envelope, &own);
-    let publication = Publication::parse(&envelope.freeze(), BATCH_FORMAT).unwrap();
-    assert_eq!(publication.partition_key.as_deref(), Some("outer"));
-    assert_eq!(publication.events[0].partition_key.as_deref(), Some("own"));
+    for body in [&encode_event(&EventData::from("b")).unwrap(), &own] {
+        message::put_data(&mut envelope, body);
+    }
+    let payload = envelope.freeze();
+    assert_eq!(Publication::parse(&payload, BATCH_FORMAT).unwrap().partition_key(), Some("outer"));
+    let events = delivered(&payload, BATCH_FORMAT);
+    let keys: Vec<_> = events.iter().map(|event| event.partition_key().unwrap()).collect();
+    assert_eq!(keys, ["own", "outer", "own"]);
+
+    let plain = encode_event(&EventData::from("c")).unwrap();
+    let publication = Publication::from_events(vec![own, plain], Some("given".to_owned())).unwrap();
+    assert_eq!(publication.partition_key(), Some("given"));
+    let keys: Vec<_> = stored(publication, stamp(0, 0))
+        .iter()
+        .map(|event| ReceivedEvent::parse(message(event)).unwrap().partition_key().unwrap().to_owned())
+        .collect();
+    assert_eq!(keys, ["own", "given"]);
 }
 
 #[test]
 fn an_empty_batch_is_no_event_and_a_null_event_is_an_error() {
-    assert_eq!(Publication::parse(&Bytes::new(), BATCH_FORMAT).unwrap().events, []);
+    assert!(Publication::parse(&Bytes::new(), BATCH_FORMAT).unwrap().is_empty());
     for bad in ["00537540", "005377a10161", "005375a003ffffff", "005375a1026869", "00537510"] {
         assert!(Publication::parse(&hex(bad), BATCH_FORMAT).is_err(), "{bad}");
     }
 }
 
 #[test]
-fn bodies_are_not_copied_on_their_way_through_the_service() {
-    let mut batch = EventBatch::new(0, None).unwrap();
-    for body in ["one", "two"] {
-        assert!(batch.try_add(&EventData::from(body)).unwrap());
+fn large_publications_are_not_copied_and_small_ones_do_not_hold_on_to_what_they_came_with() {
+    for (len, copied) in [(10, true), (20_000, false)] {
+        let mut batch = EventBatch::new(0, None).unwrap();
+        for _ in 0..2 {
+            assert!(batch.try_add(&EventData::from(vec![7; len])).unwrap());
+        }
+        let payload = whole(batch.finish());
+        let within = |bytes: &Bytes| payload.as_ptr_range().contains(&bytes.as_ptr());
+        for event in stored(Publication::parse(&payload, BATCH_FORMAT).unwrap(), stamp(0, 0)) {
+            assert_eq!((event.body.is_empty(), within(&event.body)), (copied, !copied));
+            assert!(!within(&event.head));
+            assert_eq!(ReceivedEvent::parse(message(&event)).unwrap().body_bytes().unwrap(), vec![7; len]);
+        }
     }
-    let payload = whole(batch.finish());
-    let within = |bytes: &Bytes| payload.as_ptr_range().contains(&bytes.as_ptr());
-    let stamped = Publication::parse(&payload, BATCH_FORMAT).unwrap().stamp(stamp(0, 0));
-    assert!(stamped.events.iter().all(|event| within(&event.body) && !within(&event.head)));
+}
+
+#[test]
+fn one_arena_serves_many_publications() {
+    let payload = encode_event(&EventData::from("hi")).unwrap();
+    let mut arena = BytesMut::new();
+    let mut events = Vec::new();
+    for n in 0..1000 {
+        let publication = Publication::parse(&payload, 0).unwrap();
+        publication.store(&mut arena, stamp(n, n), |event| events.push(event));
+    }
+    let replaced =
+        events.windows(2).filter(|pair| pair[0].head.as_ptr_range().end != pair[1].head.as_ptr()).count();
+    assert!(replaced < 20, "{replaced}");
+    for (n, event) in (0..).zip(&events) {
+        assert_eq!(ReceivedEvent::parse(message(event)).unwrap().sequence_number(), n);
+    }
 }
 
 #[test]
 fn runtime_information_comes_in_front_of_the_head() {
     let payload = encode_event(&EventData::from("hi")).unwrap();
-    let stored = &Publication::parse(&payload, 0).unwrap().stamp(stamp(7, 448)).events[0];
+    let event = stored(Publication::parse(&payload, 0).unwrap(), stamp(7, 448)).remove(0);
     let info = LastEnqueued {
         sequence_number: 9,
         offset: "500".to_owned(),
         enqueued_time: Timestamp::from_millis(1_767_225_600_001),
         retrieved_at: Timestamp::from_millis(1_767_225_600_002),
     };
-    let mut buffer = BytesMut::with_capacity(1024);
-    for _ in 0..2 {
-        let head = info.in_front_of(&stored.head, &mut buffer);
-        let received = ReceivedEvent::parse([&head[..], &stored.body].concat().into()).unwrap();
-        assert_eq!(received.last_enqueued().unwrap().as_ref(), Some(&info));
-        assert_eq!((received.sequence_number(), received.offset()), (7, "448"));
-        let names: Vec<_> =
-            received.message().unwrap().delivery_annotations.into_iter().map(|(name, _)| name).collect();
-        assert_eq!(
-            names,
-            [
-                "last_enqueued_sequence_number",
-                "last_enqueued_offset",
-                "last_enqueued_time_utc",
-                "runtime_info_retrieval_time_utc"
-            ]
-        );
-    }
+    let received = ReceivedEvent::parse([&info.encode()[..], &message(&event)].concat().into()).unwrap();
+    assert_eq!(received.last_enqueued().unwrap().as_ref(), Some(&info));
+    assert_eq!((received.sequence_number(), received.offset()), (7, "448"));
+    let names: Vec<_> =
+        received.message().unwrap().delivery_annotations.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "last_enqueued_sequence_number",
+            "last_enqueued_offset",
+            "last_enqueued_time_utc",
+            "runtime_info_retrieval_time_utc"
+        ]
+    );
 }
 
 proptest! {
@@ -283,7 +324,7 @@ proptest! {
         prop_assert!(empty || size <= max_size);
         prop_assert_eq!(len, added.len());
         let publication = Publication::parse(&payload, BATCH_FORMAT).unwrap();
-        prop_assert_eq!(publication.partition_key.as_deref(), key.as_deref());
+        prop_assert_eq!(publication.partition_key(), key.as_deref());
         let received: Vec<_> =
             delivered(&payload, BATCH_FORMAT).iter().map(|event| event.to_event_data().unwrap()).collect();
         prop_assert_eq!(received, added);
@@ -298,12 +339,13 @@ proptest! {
         let mut payload = BytesMut::new();
         put_annotations(&mut payload, Some(&key), &others);
         message::put_data(&mut payload, b"hi");
-        let stamp = Stamp { publisher: Some(&publisher), ..stamp(sequence, offset) };
-        let stamped = Publication::parse(&payload.freeze(), 0).unwrap().stamp(stamp);
-        let received = ReceivedEvent::parse(message(&stamped.events[0])).unwrap();
+        let mut publication = Publication::parse(&payload.freeze(), 0).unwrap();
+        publication.set_publisher(&publisher);
+        let stamp = stamp(sequence, offset);
+        let received = ReceivedEvent::parse(message(&stored(publication, stamp)[0])).unwrap();
         prop_assert_eq!(received.sequence_number(), sequence);
         prop_assert_eq!(received.offset(), offset.to_string());
-        prop_assert_eq!(received.enqueued_time(), stamp.enqueued);
+        prop_assert_eq!(received.enqueued_time(), stamp.enqueued_time);
         prop_assert_eq!(received.partition_key().unwrap_or_default(), key);
         prop_assert_eq!(received.annotations().unwrap().len(), 6 + others.len());
         prop_assert_eq!(received.body_bytes().unwrap(), "hi");
@@ -315,15 +357,14 @@ proptest! {
         for n in 0..count {
             prop_assert!(batch.try_add(&EventData::from("x".repeat(n * 37))).unwrap());
         }
-        let stamped = Publication::parse(&whole(batch.finish()), BATCH_FORMAT).unwrap().stamp(stamp(5, first));
+        let events = stored(Publication::parse(&whole(batch.finish()), BATCH_FORMAT).unwrap(), stamp(5, first));
         let mut offset = first;
-        for (sequence_number, stored) in (5..).zip(&stamped.events) {
+        for (sequence_number, stored) in (5..).zip(&events) {
             let received = ReceivedEvent::parse(message(stored)).unwrap();
             prop_assert_eq!((received.sequence_number(), stored.offset), (sequence_number, offset));
             prop_assert_eq!(received.offset(), offset.to_string());
             offset += message(stored).len() as i64;
         }
-        prop_assert_eq!(stamped.end_offset, offset);
     }
 
     #[test]
@@ -345,7 +386,7 @@ proptest! {
         }
         payload.truncate(cut.index(payload.len() + 1).max(payload.len() / 2));
         let Ok(publication) = Publication::parse(&payload.into(), format) else { return Ok(()) };
-        for stored in publication.stamp(stamp(0, 0)).events {
+        for stored in stored(publication, stamp(0, 0)) {
             // What the service takes it can hand out: its own part of the message is always sound.
             let received = ReceivedEvent::parse(message(&stored)).unwrap();
             let _ = (received.body(), received.body_bytes(), received.body_text(), received.message());
