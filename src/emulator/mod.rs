@@ -63,8 +63,14 @@ impl Emulator {
         let (namespace, store) = open_namespace(&config, clock).await?;
         let (ca_path, acceptor) = tls.map(|tls| (tls.ca_path, tls.acceptor)).unzip();
         let (stop, stopping) = watch::channel(false);
-        let shared =
-            Shared { namespace: namespace.clone(), clock, tls: acceptor, limits: config.sockets, stopping };
+        let shared = Shared {
+            namespace: namespace.clone(),
+            clock,
+            tls: acceptor,
+            limits: config.sockets,
+            max_message_size: usize::try_from(config.namespace.limits.max_message_size).unwrap_or(usize::MAX),
+            stopping,
+        };
         let server = tokio::spawn(server::serve(listeners.sockets, Arc::new(shared)));
         Ok(Emulator {
             namespace,

@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) limits: SocketLimits,
+    /// The largest publication, in bytes.
+    pub(super) max_message_size: usize,
     /// Whether the emulator is stopping.
     pub(super) stopping: watch::Receiver<bool>,
 }
