@@ -150,7 +150,7 @@ impl EmulatorArgs {
         config.health_port =
             extra_port(self.health_port, EmulatorConfig::HEALTH_PORT, self.port, self.one_port);
         config.data_dir = self.data_dir;
-        config.tls = (!self.no_tls).then(|| TlsConfig { ca_dir: self.ca_dir, names: self.tls_names });
+        config.tls = (!self.no_tls).then_some(TlsConfig { ca_dir: self.ca_dir, names: self.tls_names });
         Ok(config)
     }
 }

@@ -64,10 +64,10 @@ fn read_root(text: &str) -> Result<ConfigFile, String> {
     let [namespace] = namespaces.items()?.try_into().map_err(|all: Vec<Node<'_>>| {
         format!("{} has {} entries; there is exactly one namespace", namespaces.path, all.len())
     })?;
-    if let Some(kind) = namespace.optional("Type")? {
-        if !kind.text()?.eq_ignore_ascii_case("EventHub") {
-            return Err(format!("{} is '{}'; only EventHub exists here", kind.path, kind.text()?));
-        }
+    if let Some(kind) = namespace.optional("Type")?
+        && !kind.text()?.eq_ignore_ascii_case("EventHub")
+    {
+        return Err(format!("{} is '{}'; only EventHub exists here", kind.path, kind.text()?));
     }
     let entities = namespace.field("Entities")?;
     let mut hubs: Vec<HubConfig> = Vec::new();

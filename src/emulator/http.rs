@@ -22,6 +22,7 @@ use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use self::answer::Refusal;
 use super::server::Shared;
 use super::sniff::Prefixed;
 
@@ -99,16 +100,16 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
 }
 
 /// Reads a body that may have at most `limit` bytes.
-async fn read_body(body: Incoming, limit: usize, shared: &Shared) -> Result<Bytes, Response<Full<Bytes>>> {
+async fn read_body(body: Incoming, limit: usize, shared: &Shared) -> Result<Bytes, Refusal> {
     match timeout(shared.limits.http_body, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(answer::error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("The request has more than {limit} bytes."),
-        )),
-        Ok(Err(error)) => {
-            Err(answer::error(StatusCode::BAD_REQUEST, &format!("The body cannot be read: {error}.")))
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let why = format!("The request has more than {limit} bytes.");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why))
         }
-        Err(_) => Err(answer::error(StatusCode::REQUEST_TIMEOUT, "The body did not come in time.")),
+        Ok(Err(error)) => {
+            Err(Refusal::new(StatusCode::BAD_REQUEST, format!("The body cannot be read: {error}.")))
+        }
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time.")),
     }
 }

@@ -22,6 +22,24 @@ pub(super) fn with_type(
     answer
 }
 
+/// What is wrong with a request.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Refusal { status, detail: detail.into() }
+    }
+
+    /// The refusal in the service's XML.
+    pub(super) fn answer(&self) -> Response<Full<Bytes>> {
+        error(self.status, &self.detail)
+    }
+}
+
 /// An error in the service's XML.
 pub(super) fn error(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
     let body = format!("<Error><Code>{}</Code><Detail>{}</Detail></Error>", status.as_u16(), escape(detail));

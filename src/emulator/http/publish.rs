@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use self::events::{Group, Malformed};
 use super::super::server::Shared;
-use super::{answer, read_body};
+use super::answer::{self, Refusal};
+use super::read_body;
 use crate::amqp::AmqpError;
 use crate::broker::{PublishDone, Rights, Route};
 use crate::dialect::conditions as condition;
@@ -54,29 +55,25 @@ pub(super) async fn publish(
             answer.headers_mut().insert(SERVER, HeaderValue::from_static("Microsoft-HTTPAPI/2.0"));
             answer
         }
-        Err(answer) => answer,
+        Err(refusal) => refusal.answer(),
     }
 }
 
-async fn try_publish(
-    request: Request<Incoming>,
-    path: &str,
-    shared: &Shared,
-) -> Result<(), Response<Full<Bytes>>> {
+async fn try_publish(request: Request<Incoming>, path: &str, shared: &Shared) -> Result<(), Refusal> {
     let (head, body) = request.into_parts();
     let path = path.trim_matches('/');
     let target = Target::parse(path).ok_or_else(|| {
-        answer::error(StatusCode::NOT_FOUND, &format!("Nothing can be published to /{path}."))
+        Refusal::new(StatusCode::NOT_FOUND, format!("Nothing can be published to /{path}."))
     })?;
     authorize(&head.headers, path, Rights::SEND, shared)?;
     if shared.namespace.hub(&target.hub).is_none() {
         let hub = &target.hub;
         let detail = format!("The messaging entity 'sb://localhost/{hub}' could not be found.");
-        return Err(answer::error(StatusCode::NOT_FOUND, &detail));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, detail));
     }
     let body = read_body(body, shared.max_message_size, shared).await?;
     let groups = events::parse(&head.headers, body)
-        .map_err(|Malformed(why)| answer::error(StatusCode::BAD_REQUEST, &why))?;
+        .map_err(|Malformed(why)| Refusal::new(StatusCode::BAD_REQUEST, why))?;
     for Group { partition_key, events } in groups {
         let route = target.route.clone().unwrap_or(Route::Any { partition_key });
         let (said, hears) = oneshot::channel();
@@ -86,10 +83,7 @@ async fn try_publish(
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(refusal(&error)),
             Err(_) => {
-                return Err(answer::error(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "The namespace gave no answer.",
-                ));
+                return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "The namespace gave no answer."));
             }
         }
     }
@@ -125,17 +119,17 @@ pub(super) fn authorize(
     path: &str,
     right: Rights,
     shared: &Shared,
-) -> Result<(), Response<Full<Bytes>>> {
+) -> Result<(), Refusal> {
     let Some(token) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
         let detail = "MissingToken: The authorization header was not found.";
-        return Err(answer::error(StatusCode::UNAUTHORIZED, detail));
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, detail));
     };
     let token = token.strip_prefix("Bearer ").unwrap_or(token);
     shared.namespace.authorize(token, path, right, shared.clock.now()).map_err(|error| refusal(&error))
 }
 
 /// An error of the namespace as HTTP says it.
-pub(super) fn refusal(error: &AmqpError) -> Response<Full<Bytes>> {
+pub(super) fn refusal(error: &AmqpError) -> Refusal {
     let status = match error.condition.as_str() {
         condition::NOT_FOUND => StatusCode::NOT_FOUND,
         condition::RESOURCE_DELETED => StatusCode::GONE,
@@ -146,7 +140,7 @@ pub(super) fn refusal(error: &AmqpError) -> Response<Full<Bytes>> {
         condition::INTERNAL_ERROR | condition::TIMEOUT => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     };
-    answer::error(status, error.description.as_deref().unwrap_or(error.condition.as_str()))
+    Refusal::new(status, error.description.as_deref().unwrap_or(error.condition.as_str()))
 }
 
 #[cfg(test)]

@@ -31,10 +31,6 @@ impl Heads {
         self.hubs.entry(hub).or_default();
     }
 
-    pub(super) fn hubs(&self) -> usize {
-        self.hubs.len()
-    }
-
     fn remove_hub(&mut self, hub: HubId) {
         self.hubs.remove(&hub);
     }
