@@ -309,10 +309,13 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let mut descriptor = None;
+        let mut descriptors = Vec::new();
         let mut code = inside.u8()?;
-        if code == 0 {
-            descriptor = Some(inside.value_at(depth)?);
+        while code == 0 {
+            if descriptors.len() >= usize::from(depth) {
+                return Err(TOO_DEEP);
+            }
+            descriptors.push(inside.value_at(depth)?);
             code = inside.u8()?;
         }
         if code >> 4 == 0x4 && count > MAX_EMPTY_ELEMENTS {
@@ -321,12 +324,9 @@ impl<'a> Reader<'a> {
         let mut elements = Vec::with_capacity(count.min(64) as usize);
         for _ in 0..count {
             let value = inside.value_of(code, depth)?;
-            elements.push(match &descriptor {
-                Some(descriptor) => {
-                    Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
-                }
-                None => value,
-            });
+            elements.push(descriptors.iter().rev().fold(value, |value, descriptor| {
+                Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
+            }));
         }
         Ok(elements)
     }
