@@ -240,9 +240,12 @@ impl Connection {
     }
 
     /// Sender: how many more messages could be given to [`send`](Self::send) and be covered by credit
-    /// (credit less what is queued). 0 for an unknown link.
+    /// (credit less what is queued). 0 for an unknown link and for one that is being detached.
     pub fn sendable(&self, link: LinkId) -> u32 {
-        self.links.get(link).filter(|link| link.role == Role::Sender).map_or(0, Link::sendable)
+        let takes_messages = |link: &&Link| {
+            link.role == Role::Sender && matches!(link.state, LinkState::Attached | LinkState::AttachSent)
+        };
+        self.links.get(link).filter(takes_messages).map_or(0, Link::sendable)
     }
 
     /// Sender: forgets an unsettled delivery or takes a queued one back; its outcome will not be reported.

@@ -1,0 +1,3 @@
+//! Fuzz targets. `cargo xtask fuzz` runs them.
+
+pub mod targets;
