@@ -14,6 +14,7 @@ import rhea from "rhea";
 import { WebSocketServer } from "ws";
 
 const BATCH_FORMAT = 0x80013700;
+const CREDIT = 300;
 const MILLIS_OF_YEAR_1 = -62_135_596_800_000;
 const { types } = rhea;
 
@@ -31,7 +32,10 @@ const server = { autoaccept: false, credit_window: 0 };
 container.sasl_server_mechanisms.enable_anonymous();
 container.on("receiver_open", ({ receiver }) => openIncoming(receiver));
 container.on("sender_open", ({ sender }) => openOutgoing(sender));
-container.on("message", ({ message, receiver, delivery }) => receiver.onMessage(message, delivery));
+container.on("message", ({ message, receiver, delivery }) => {
+  receiver.onMessage(message, delivery);
+  if (receiver.credit <= CREDIT / 2) receiver.add_credit(CREDIT - receiver.credit);
+});
 container.on("sendable", ({ sender }) => sender.pump?.());
 container.on("sender_close", ({ sender }) => sender.log?.readers.delete(sender));
 container.on("session_close", ({ session }) => forget((sender) => sender.session === session));
@@ -84,8 +88,7 @@ function forget(gone) {
 /** A link on which the client sends: requests to a node, or events. */
 function openIncoming(receiver) {
   const address = parse(receiver.remote.attach.target?.address);
-  receiver.set_source(receiver.remote.attach.source ?? {});
-  receiver.set_target(receiver.remote.attach.target ?? {});
+  echo(receiver);
   if (address.node) {
     receiver.onMessage = (request, delivery) => {
       delivery.accept();
@@ -97,15 +100,16 @@ function openIncoming(receiver) {
     receiver.local.attach.max_message_size = Number(options["send-limit"]);
     receiver.onMessage = (message, delivery) => store(address.partition, message, delivery);
   }
-  receiver.add_credit(100);
+  receiver.add_credit(CREDIT);
 }
 
 /** A link on which the client receives: replies of a node, or events. */
 function openOutgoing(sender) {
   const source = sender.remote.attach.source;
+  // The standard demands it of the sending role; rhea leaves it out.
+  sender.local.attach.initial_delivery_count = 0;
   const address = parse(source?.address);
-  sender.set_source(source ?? {});
-  sender.set_target(sender.remote.attach.target ?? {});
+  echo(sender);
   if (address.node) {
     sender.node = address.node;
     return;
@@ -125,6 +129,13 @@ function openOutgoing(sender) {
     while (sender.is_open() && sender.sendable() && next < log.events.length) sender.send(delivered(log.events[next++]));
   };
   log.readers.add(sender);
+}
+
+/** Answers with the peer's terminuses. Field by field: given back whole, rhea writes eleven fields where a target has seven. */
+function echo(link) {
+  const { source, target } = link.remote.attach;
+  link.set_source({ address: source?.address, filter: source?.filter });
+  link.set_target({ address: target?.address });
 }
 
 function refuse(link, condition, description) {
