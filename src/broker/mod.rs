@@ -16,7 +16,6 @@ mod partition;
 mod receivers;
 mod refusal;
 mod seek;
-mod staged;
 mod sync;
 
 pub use config::{

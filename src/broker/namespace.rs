@@ -14,9 +14,9 @@ use super::hub::{self, Hub};
 use super::journal::{HubId, HubRecord, Journal, Restore};
 use super::partition::{NotTaken, Receipt, Store};
 use super::refusal::Tracker;
-use super::staged::Staged;
 use super::sync::{Ack, Letter, Mailbox, lock};
 use crate::amqp::AmqpError;
+use crate::dialect::codec::Publication;
 use crate::dialect::conditions::{
     ARGUMENT_ERROR, ARGUMENT_OUT_OF_RANGE, CONNECTION_FORCED, DECODE_ERROR, LINK_MESSAGE_SIZE_EXCEEDED,
     RESOURCE_LIMIT_EXCEEDED, UNAUTHORIZED_ACCESS,
@@ -431,9 +431,10 @@ impl Namespace {
         if let Some(Err(error)) = key.as_deref().map(partition::check_key) {
             return Err(tracker.error(ARGUMENT_ERROR, error.message(), now.unix));
         }
-        let mut staged = Staged::direct(events, key).map_err(|e| tracker.error(DECODE_ERROR, e, now.unix))?;
+        let mut publication =
+            Publication::from_events(events, key).map_err(|e| tracker.error(DECODE_ERROR, e, now.unix))?;
         if let Route::Publisher(publisher) = &route {
-            staged.set_publisher(publisher);
+            publication.set_publisher(publisher);
         }
         let Some(partition) = hub.route(&route) else {
             return Err(tracker.error(ARGUMENT_OUT_OF_RANGE, hub.no_such_partition(), now.unix));
@@ -441,7 +442,7 @@ impl Namespace {
         let unclaimed = || PublishDone::new(|_| {});
         let ack = || Ack::Direct(done.take().unwrap_or_else(unclaimed));
         partition
-            .publish(staged, &mut BytesMut::new(), now, ack)
+            .publish(publication, &mut BytesMut::new(), now, ack)
             .map_err(|why| self.not_taken(why, &hub, now))
     }
 

@@ -12,9 +12,9 @@ use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, Jou
 use super::log::{Entry, Log};
 use super::namespace::{PartitionInfo, Published};
 use super::receivers::Receivers;
-use super::staged::{Staged, Stamp};
 use super::sync::{Ack, Letter, Mailbox, lock};
 use crate::amqp::{AmqpError, LinkId};
+use crate::dialect::codec::{Publication, Stamp, Stored};
 use crate::dialect::conditions::INTERNAL_ERROR;
 use crate::model::value::Timestamp;
 
@@ -174,7 +174,7 @@ impl Partition {
     /// and called only when the journal answers later.
     pub(super) fn publish(
         self: &Arc<Self>,
-        staged: Staged,
+        publication: Publication,
         arena: &mut BytesMut,
         now: Now,
         ack: impl FnOnce() -> Ack,
@@ -186,14 +186,19 @@ impl Partition {
         }
         let freed = state.log.trim(&self.retention, now.unix, state.visible);
         self.store.release(freed);
-        if self.store.bytes() + staged.size() > self.store.limit {
+        if self.store.bytes() + publication.size() > self.store.limit {
             return Err(NotTaken::Full { limit: self.store.limit });
         }
         let first = state.log.next();
         let enqueued = state.log.enqueue_time(now.unix);
         let mut cost = 0;
-        staged.store(arena, Stamp { sequence: first, offset: state.log.next_offset(), enqueued }, |entry| {
-            cost += state.log.append(entry);
+        let stamp = Stamp {
+            sequence_number: first,
+            offset: state.log.next_offset(),
+            enqueued_time: Timestamp::from_millis(enqueued),
+        };
+        publication.store(arena, stamp, |Stored { offset, head, body }| {
+            cost += state.log.append(Entry { offset, enqueued, head, body });
         });
         self.store.take(cost);
         let published = Published { partition: self.number, first_sequence: first };

@@ -9,8 +9,8 @@ use crate::broker::Now;
 use crate::broker::hub::Hub;
 use crate::broker::namespace::Route;
 use crate::broker::partition::{Partition, Receipt};
-use crate::broker::staged::Staged;
 use crate::broker::sync::Ack;
+use crate::dialect::codec::Publication;
 use crate::dialect::conditions::{ARGUMENT_ERROR, DECODE_ERROR};
 use crate::model::moment::Moment;
 use crate::model::partition;
@@ -66,12 +66,12 @@ impl BrokerConnection {
         let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { return Ok(Receipt::Later) };
         let tracker = self.namespace.tracker();
         let hub = &publisher.hub;
-        let mut staged = Staged::received(&delivery.payload, delivery.message_format)
+        let mut publication = Publication::parse(&delivery.payload, delivery.message_format)
             .map_err(|error| tracker.entity_error(DECODE_ERROR, error, &hub.name, now.unix))?;
         if let Some(name) = &publisher.name {
-            staged.set_publisher(name);
+            publication.set_publisher(name);
         }
-        let key = staged.routing_key();
+        let key = publication.partition_key();
         if let Some(Err(error)) = key.map(partition::check_key) {
             return Err(tracker.entity_error(ARGUMENT_ERROR, error.message(), &hub.name, now.unix));
         }
@@ -83,7 +83,7 @@ impl BrokerConnection {
         let (mailbox, delivery_id) = (&self.mailbox, delivery.id);
         let ack = || Ack::Delivery { mailbox: mailbox.clone(), link, delivery_id };
         let receipt = partition
-            .publish(staged, &mut self.arena, now, ack)
+            .publish(publication, &mut self.arena, now, ack)
             .map_err(|why| self.namespace.not_taken(why, hub, now))?;
         publisher.in_flight += u32::from(matches!(receipt, Receipt::Later));
         Ok(receipt)

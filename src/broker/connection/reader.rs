@@ -6,16 +6,15 @@ use bytes::{Bytes, BytesMut};
 
 use super::BrokerConnection;
 use super::link::Link;
-use crate::amqp::{LinkId, Outgoing, SessionId, message};
+use crate::amqp::{LinkId, Outgoing, SessionId};
 use crate::broker::Now;
 use crate::broker::hub::Hub;
 use crate::broker::log::Entry;
 use crate::broker::namespace::PartitionInfo;
 use crate::broker::partition::{Partition, Room, Waiter};
-use crate::dialect::annotations::{
-    LAST_ENQUEUED_OFFSET, LAST_ENQUEUED_SEQUENCE_NUMBER, LAST_ENQUEUED_TIME, NO_TIME_MILLIS, RETRIEVAL_TIME,
-};
-use crate::model::value::{Symbol, Timestamp, Value};
+use crate::dialect::annotations::NO_TIME_MILLIS;
+use crate::dialect::received::LastEnqueued;
+use crate::model::value::Timestamp;
 
 /// What a reader takes from its log before it is another one's turn.
 const SLICE: Room = Room { events: 512, bytes: 64 * 1024 };
@@ -151,15 +150,13 @@ impl Metric {
     fn head(&mut self, entry: &Entry, info: &PartitionInfo) -> Bytes {
         if self.section.is_empty() {
             let never = Timestamp::from_millis(NO_TIME_MILLIS);
-            let entries = [
-                (LAST_ENQUEUED_SEQUENCE_NUMBER, Value::Long(info.last_sequence)),
-                (LAST_ENQUEUED_OFFSET, Value::String(info.last_offset.to_string())),
-                (LAST_ENQUEUED_TIME, Value::Timestamp(info.last_enqueued.unwrap_or(never))),
-                (RETRIEVAL_TIME, Value::Timestamp(self.now)),
-            ]
-            .map(|(name, value)| (Symbol::from_static(name), value));
-            message::put_delivery_annotations(&mut self.buffer, &entries);
-            self.section = self.buffer.split().freeze();
+            let last = LastEnqueued {
+                sequence_number: info.last_sequence,
+                offset: info.last_offset.to_string(),
+                enqueued_time: info.last_enqueued.unwrap_or(never),
+                retrieved_at: self.now,
+            };
+            self.section = last.encode();
         }
         self.buffer.extend_from_slice(&self.section);
         self.buffer.extend_from_slice(&entry.head);
