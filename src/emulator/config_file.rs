@@ -88,7 +88,7 @@ fn read_hub(entity: &Node<'_>) -> Result<HubConfig, String> {
     let name = entity.field("Name")?;
     if !is_hub_name(name.text()?) {
         return Err(format!(
-            "{} is '{}'; a hub's name starts and ends with a letter or digit and has letters, digits, . - _ / between",
+            "{} is '{}'; a hub's name starts and ends with a letter or digit and has letters, digits, . - _ between",
             name.path,
             name.text()?
         ));
@@ -117,7 +117,7 @@ fn is_hub_name(name: &str) -> bool {
     name.len() <= 256
         && edge(name.chars().next())
         && edge(name.chars().next_back())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 impl<'a> Node<'a> {

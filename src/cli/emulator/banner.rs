@@ -5,6 +5,7 @@ use std::process;
 
 use serde_json::json;
 
+use crate::broker::NamespaceConfig;
 use crate::emulator::Emulator;
 
 /// One line for scripts.
@@ -36,7 +37,7 @@ pub(super) fn text(emulator: &Emulator) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "  {label:<19}{value}");
     };
-    row("connection string", &emulator.connection_string());
+    row("connection string", &shown(&emulator.connection_string()));
     for (index, hub) in emulator.namespace().hubs().iter().enumerate() {
         let partitions = if hub.partitions == 1 { "partition" } else { "partitions" };
         let label = if index == 0 { "hubs" } else { "" };
@@ -66,4 +67,27 @@ pub(super) fn text(emulator: &Emulator) -> String {
     }
     out.push_str("\nCtrl-C stops it.\n");
     out
+}
+
+/// The connection string as it may stand on a screen: with the key that everybody knows, but with no other.
+fn shown(connection_string: &str) -> String {
+    let part = |part: &str| match part.strip_prefix("SharedAccessKey=") {
+        Some(key) if key != NamespaceConfig::DEVELOPMENT_KEY => "SharedAccessKey=<your key>".to_owned(),
+        _ => part.to_owned(),
+    };
+    connection_string.split(';').map(part).collect::<Vec<_>>().join(";")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_that_everybody_knows_is_shown() {
+        let known =
+            "Endpoint=sb://localhost:5672;SharedAccessKeyName=a;SharedAccessKey=SAS_KEY_VALUE;Last=1;";
+        assert_eq!(shown(known), known);
+        let own = known.replace("SAS_KEY_VALUE", "s3cret==");
+        assert_eq!(shown(&own), known.replace("SAS_KEY_VALUE", "<your key>"));
+    }
 }
