@@ -201,13 +201,13 @@ async fn what_makes_no_sense_is_answered_at_once_and_harms_nobody() {
         (b"AMQP\x07\x09\x09\x09", "AMQP"),
         (b"AMQP\x03\x01\0\0\xff\xff\xff\xff", "AMQP\u{3}\u{1}\0\0"),
         (b"hello there\r\n\r\n", "HTTP/1.1 400 Bad Request"),
-        (b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"GET /no/where HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         (
             b"POST /eh1/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 401 Unauthorized",
         ),
-        (b"DELETE /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"DELETE /a/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 Not Found"),
     ];
     for (bytes, expected) in table {
         let mut stream = running.tcp().await;

@@ -1,6 +1,7 @@
 //! HTTP on the ports of the emulator: WebSocket upgrades, health, publishing, management, a status page.
 
 mod answer;
+mod manage;
 mod publish;
 mod status;
 mod websocket;
@@ -23,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use self::answer::Refusal;
+use self::manage::Resource;
 use super::server::Shared;
 use super::sniff::Prefixed;
 
@@ -92,10 +94,14 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
         (&Method::POST, [.., last]) if last.eq_ignore_ascii_case("messages") => {
             publish::publish(request, &path, shared).await
         }
-        _ => answer::error(
-            StatusCode::NOT_FOUND,
-            &format!("There is nothing at {path} for {}.", request.method()),
-        ),
+        (&Method::GET | &Method::PUT | &Method::DELETE, named)
+            if let Some(resource) = Resource::parse(named) =>
+        {
+            manage::manage(request, &path, resource, shared).await
+        }
+        (method, _) => {
+            answer::error(StatusCode::NOT_FOUND, &format!("There is nothing at {path} for {method}."))
+        }
     }
 }
 

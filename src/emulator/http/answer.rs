@@ -46,7 +46,8 @@ pub(super) fn error(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
     with_type(status, "application/xml; charset=utf-8", body)
 }
 
-/// Text as it stands between XML tags or in their attributes.
+/// Text as it stands between XML tags or in double quotes. Apostrophes stay: clients look for texts of the service
+/// that contain them.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -55,7 +56,6 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
             // Not allowed in XML 1.0, escaped or not.
             c if c.is_control() && !matches!(c, '\t' | '\n' | '\r') => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
@@ -72,6 +72,6 @@ mod tests {
 
     #[test]
     fn text_cannot_break_out_of_its_element() {
-        assert_eq!(escape("<a href=\"x\">&'\u{1}"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;\\u0001");
+        assert_eq!(escape("<a href=\"x\">&'\u{1}"), "&lt;a href=&quot;x&quot;&gt;&amp;'\\u0001");
     }
 }
