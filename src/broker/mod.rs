@@ -17,6 +17,8 @@ mod receivers;
 mod refusal;
 mod seek;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use config::{
     AccessKey, AccessRule, HubConfig, IdlePolicy, NamespaceConfig, NamespaceLimits, Retention, Rights, Scope,

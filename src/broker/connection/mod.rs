@@ -164,6 +164,12 @@ impl BrokerConnection {
         self.is_written_out
     }
 
+    /// Bytes that wait to be written.
+    #[cfg(test)]
+    pub(super) fn backlog(&self) -> usize {
+        self.engine.backlog()
+    }
+
     fn handle_events(&mut self, now: Now) {
         while let Some(event) = self.engine.poll_event() {
             self.handle(event, now);
