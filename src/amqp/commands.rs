@@ -191,10 +191,15 @@ impl Connection {
 
     /// Sender: answers a drain once everything queued has left: what credit is left is given back.
     pub fn drained(&mut self, link: LinkId) {
-        let is_asked = |link: &Link| link.role == Role::Sender && link.is_draining && link.queue.is_empty();
-        if !self.links.get(link).is_some_and(is_asked) {
+        let Some(drained) = self.links.get_mut(link) else { return };
+        if drained.role != Role::Sender || !drained.is_draining {
             return;
         }
+        if !drained.queue.is_empty() {
+            drained.gives_back = true;
+            return;
+        }
+        drained.gives_back = false;
         self.put_link_flow(link, Role::Sender, |link| {
             link.delivery_count = link.delivery_count.wrapping_add(link.credit);
             link.credit = 0;
@@ -330,6 +335,9 @@ impl Connection {
             if link.is_ready() && session.remote_window > 0 {
                 link.is_active = true;
                 self.active.push_back(id);
+            }
+            if link.gives_back && link.queue.is_empty() {
+                self.drained(id);
             }
         }
     }

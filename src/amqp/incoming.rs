@@ -300,6 +300,7 @@ impl Connection {
                 let under_way = link.delivery_count.wrapping_sub(about.delivery_count.unwrap_or(0)) as i32;
                 link.credit = less(about.link_credit, under_way);
                 link.is_draining = about.drain;
+                link.gives_back &= about.drain;
                 let credit = link.sendable();
                 self.events.push_back(Event::Credit { link: id, credit, drain: about.drain });
                 self.activate(id);
@@ -380,6 +381,7 @@ impl Connection {
                     ),
                 );
                 self.settle_range(local, first, last, Outcome::Rejected(Some(error)));
+                self.events.push_back(Event::TooLarge { link: id, size });
             }
             Step::Detach(error) => {
                 self.detach(id, true, Some(error.clone()));

@@ -22,6 +22,8 @@ pub(super) struct Link {
     pub(super) credit: u32,
     /// Sender: the peer wants the credit used up. Receiver: we do.
     pub(super) is_draining: bool,
+    /// Sender: the driver has answered a drain; credit goes back when the queue has left.
+    pub(super) gives_back: bool,
     /// Sender: messages that have not left completely; the first may have left in part.
     pub(super) queue: VecDeque<Outgoing>,
     /// Sender: bytes of the queue's first message that have left, and its delivery-id once it has one.
@@ -97,6 +99,7 @@ impl Link {
             delivery_count: 0,
             credit: 0,
             is_draining: false,
+            gives_back: false,
             queue: VecDeque::new(),
             progress: None,
             is_active: false,

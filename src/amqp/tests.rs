@@ -274,6 +274,26 @@ fn a_drain_gives_the_credit_back() {
 }
 
 #[test]
+fn a_drain_that_is_answered_before_all_has_left_gives_back_what_is_left_then() {
+    for (queued, credit) in [(3, 10), (10, 10), (12, 10)] {
+        let mut pair = Pair::opened();
+        let (link, theirs) = pair.link(Role::Receiver);
+        pair.client.set_credit(link, credit);
+        pair.client.drain(link);
+        pair.run();
+        for _ in 0..queued {
+            pair.server.send(theirs, Outgoing { settled: true, ..message(0, b"x") }).unwrap();
+        }
+        pair.server.drained(theirs);
+        pair.run();
+        assert_eq!(deliveries(&pair.at_client).len(), queued.min(credit) as usize);
+        let is_drained = |event: &Event| matches!(event, Event::Drained(drained) if *drained == link);
+        assert_eq!(pair.at_client.iter().any(is_drained), queued <= credit, "{queued}");
+        assert_eq!((pair.client.credit(link), pair.server.sendable(theirs)), (0, 0));
+    }
+}
+
+#[test]
 fn a_closed_session_window_holds_transfers_back_and_opens_again() {
     let mut pair = Pair::with(|_, server| server.limits.session_window = 4);
     pair.run();
@@ -295,6 +315,9 @@ fn a_delivery_over_the_limit_is_rejected_with_the_services_text_and_the_link_liv
     pair.run();
     let got = deliveries(&pair.at_server);
     assert_eq!(got.len(), 1);
+    let is_told =
+        |event: &Event| matches!(event, Event::TooLarge { link, size: 1_048_577 } if *link == theirs);
+    assert!(pair.at_server.iter().any(is_told), "its credit has to be given again");
     let outcome = pair.at_client.iter().find_map(|event| match event {
         Event::Outcome { token: 0, outcome: Outcome::Rejected(Some(error)), .. } => Some(error.clone()),
         _ => None,

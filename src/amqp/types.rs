@@ -142,6 +142,13 @@ pub enum Event {
         /// The message.
         delivery: Delivery,
     },
+    /// A message that was larger than a receiving link takes was rejected; it used up credit like others.
+    TooLarge {
+        /// The link.
+        link: LinkId,
+        /// The message's size in bytes.
+        size: u64,
+    },
     /// The peer answered a drain: the link's credit is zero.
     Drained(LinkId),
     /// The peer decided what became of a delivery that we sent unsettled.
