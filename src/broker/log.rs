@@ -80,7 +80,8 @@ impl Log {
     }
 
     /// The bytes that the retained events cost.
-    pub(super) fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         self.bytes
     }
 

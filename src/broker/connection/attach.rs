@@ -145,7 +145,16 @@ impl BrokerConnection {
             }
             _ => (None, None),
         };
-        let link = Publisher { session, hub, partition, name, path, in_flight: 0, last_used: now.moment };
+        let link = Publisher {
+            session,
+            hub,
+            partition,
+            name,
+            path,
+            in_flight: 0,
+            is_spent: false,
+            last_used: now.moment,
+        };
         Ok(Accepted { link: Link::Publisher(link), credit: publisher::CREDIT })
     }
 

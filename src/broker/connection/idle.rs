@@ -57,7 +57,7 @@ impl BrokerConnection {
             let error = self.inactive(limit, now);
             self.engine.close(Some(error));
         }
-        if !self.idle.next_look.is_some_and(|look| now.moment >= look) {
+        if self.idle.next_look.is_none_or(|look| now.moment < look) {
             return;
         }
         self.idle.next_look = None;

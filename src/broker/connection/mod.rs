@@ -70,6 +70,8 @@ pub struct BrokerConnection {
     links: HashMap<LinkId, Link>,
     /// Readers that may have something to send, in turn.
     ready: VecDeque<LinkId>,
+    /// Publishers whose credit may have to be renewed once all events are handled.
+    spent: Vec<LinkId>,
     /// Where the heads of events are put.
     arena: BytesMut,
     idle: Idle,
@@ -109,6 +111,7 @@ impl BrokerConnection {
             grants_end: None,
             links: HashMap::new(),
             ready: VecDeque::new(),
+            spent: Vec::new(),
             arena: BytesMut::new(),
             idle: Idle::default(),
             is_surplus: connections > limit,
@@ -174,11 +177,13 @@ impl BrokerConnection {
         while let Some(event) = self.engine.poll_event() {
             self.handle(event, now);
         }
+        self.renew_credit();
     }
 
     fn handle(&mut self, event: Event, now: Now) {
         match event {
             Event::Delivery { link, delivery } => self.receive(link, delivery, now),
+            Event::TooLarge { link, .. } => self.spend(link),
             Event::Credit { link, credit, drain } => self.credit(link, credit, drain),
             Event::AttachRequested { link, session, attach } => self.attach(link, session, *attach, now),
             Event::Detached { link, .. } => {

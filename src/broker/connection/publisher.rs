@@ -30,6 +30,8 @@ pub(super) struct Publisher {
     pub(super) path: String,
     /// Publications that the journal has and that are not answered.
     pub(super) in_flight: u32,
+    /// Whether it stands in the connection's line of those whose credit is looked at.
+    pub(super) is_spent: bool,
     pub(super) last_used: Moment,
 }
 
@@ -51,7 +53,7 @@ impl BrokerConnection {
             }
             Err(error) => self.settle(link, id, Some(error)),
         }
-        self.grant_credit(link);
+        self.spend(link);
     }
 
     /// The journal's answer to a publication.
@@ -59,7 +61,28 @@ impl BrokerConnection {
         let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { return };
         publisher.in_flight -= 1;
         self.settle(link, delivery_id, outcome.err().map(|error| *error));
-        self.grant_credit(link);
+        self.spend(link);
+    }
+
+    /// Notes that a publisher has used credit.
+    pub(super) fn spend(&mut self, link: LinkId) {
+        match self.links.get_mut(&link) {
+            Some(Link::Publisher(publisher)) if !publisher.is_spent => publisher.is_spent = true,
+            _ => return,
+        }
+        self.spent.push(link);
+    }
+
+    /// Gives publishers their credit back, but not for what the journal still holds. Only when all events have
+    /// been handled is it known what that is.
+    pub(super) fn renew_credit(&mut self) {
+        for link in self.spent.drain(..) {
+            let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { continue };
+            publisher.is_spent = false;
+            if self.engine.credit(link) + publisher.in_flight <= CREDIT / 2 {
+                self.engine.set_credit(link, CREDIT - publisher.in_flight);
+            }
+        }
     }
 
     fn store(&mut self, link: LinkId, delivery: &Delivery, now: Now) -> Result<Receipt, AmqpError> {
@@ -87,14 +110,5 @@ impl BrokerConnection {
             .map_err(|why| self.namespace.not_taken(why, hub, now))?;
         publisher.in_flight += u32::from(matches!(receipt, Receipt::Later));
         Ok(receipt)
-    }
-
-    /// Gives the client its credit back, but not for what the journal still holds.
-    fn grant_credit(&mut self, link: LinkId) {
-        let Some(Link::Publisher(publisher)) = self.links.get(&link) else { return };
-        let left = self.engine.credit(link);
-        if left + publisher.in_flight <= CREDIT / 2 {
-            self.engine.set_credit(link, CREDIT - publisher.in_flight);
-        }
     }
 }

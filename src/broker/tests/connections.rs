@@ -64,34 +64,25 @@ fn inactive(millis: u32) -> String {
     )
 }
 
-/// Lets time pass in steps short enough for the engine's own idle-time-out, with a sign of life before each.
-fn wait(client: &mut Client, until: u64) {
-    let from = client.now.moment.since_origin().as_secs();
-    for second in (from..=until).step_by(60).chain([until]) {
-        client.broker.feed(Bytes::from_static(&[0, 0, 0, 8, 2, 0, 0, 0]), seconds(second));
-        client.tick(seconds(second));
-    }
-}
-
 #[test]
 fn a_connection_without_links_is_closed_in_the_services_words() {
     let mut client = Client::anonymous(&impatient());
     assert!(client.broker.next_deadline().unwrap() <= seconds(60).moment);
-    wait(&mut client, 59);
+    client.wait(59);
     assert_eq!(client.closed(), None);
-    wait(&mut client, 60);
+    client.wait(60);
     assert_eq!(forced(client.closed()), inactive(60_000));
     assert!(client.broker.is_finished());
 
     let mut client = Client::new(&impatient());
     client.now = seconds(50);
     let link = client.receiver(PARTITION, StartPosition::earliest()).unwrap();
-    wait(&mut client, 1000);
+    client.wait(1000);
     client.engine.detach(link, true, None);
     client.pump();
-    wait(&mut client, 1299);
+    client.wait(1299);
     assert_eq!(client.closed(), None);
-    wait(&mut client, 1300);
+    client.wait(1300);
     assert_eq!(forced(client.closed()), inactive(300_000));
 }
 
@@ -102,16 +93,16 @@ fn idle_request_and_publisher_links_are_detached_and_readers_stay() {
     let (requests, _) = client.pair(session, "$management", "here");
     let publisher = client.sender("orders").unwrap();
     let reader = client.receiver(PARTITION, StartPosition::earliest()).unwrap();
-    wait(&mut client, 299);
+    client.wait(299);
     assert_eq!(client.detached(requests), None);
-    wait(&mut client, 300);
+    client.wait(300);
     let error = client.detached(requests).unwrap();
     assert_eq!(said(&error), ("amqp:connection:forced", inactive(300_000).as_str()));
-    wait(&mut client, 1700);
+    client.wait(1700);
     client.publish(publisher, &["alive"]);
-    wait(&mut client, 3499);
+    client.wait(3499);
     assert_eq!(client.detached(publisher), None);
-    wait(&mut client, 3500);
+    client.wait(3500);
     let error = client.detached(publisher).unwrap();
     let (condition, text) = said(&error);
     assert_eq!(condition, "amqp:link:detach-forced");

@@ -51,7 +51,9 @@ impl Paper {
     /// Commits what waits, or fails to; the rules of [`Journal::append`] apply.
     fn commit(&self, count: usize, well: bool) {
         for _ in 0..count {
-            let Some((hub, partition, batch, done)) = self.0.lock().unwrap().waiting.pop_front() else { return };
+            let Some((hub, partition, batch, done)) = self.0.lock().unwrap().waiting.pop_front() else {
+                return;
+            };
             let follows = self.next(hub, partition).is_none_or(|next| next == batch.first_sequence);
             if well && follows {
                 self.0.lock().unwrap().written.push((hub, partition, batch));
@@ -77,7 +79,11 @@ impl Paper {
         let sheets = self.0.lock().unwrap();
         let mut restore = Restore::new();
         sheets.hubs.iter().cloned().for_each(|hub| restore.hub(hub));
-        sheets.written.iter().cloned().for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
+        sheets
+            .written
+            .iter()
+            .cloned()
+            .for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
         restore
     }
 }
@@ -232,7 +238,10 @@ fn what_contradicts_itself_is_not_restored() {
     assert!(refused.to_string().contains("has 2 partitions"), "{refused}");
     paper.0.lock().unwrap().written.remove(1);
     let refused = Namespace::restore(config(), paper.restore(), paper.clone(), start()).err().unwrap();
-    assert_eq!(refused.to_string(), "partition 0 of hub 'orders' cannot be restored: event 1 is missing, 2 follows");
+    assert_eq!(
+        refused.to_string(),
+        "partition 0 of hub 'orders' cannot be restored: event 1 is missing, 2 follows"
+    );
 }
 
 #[test]

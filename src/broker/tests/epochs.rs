@@ -125,8 +125,10 @@ fn a_place_is_free_again_when_its_link_session_or_connection_is_gone() {
     let namespace = namespace();
     let mut client = Client::new(&namespace);
     type Leave = fn(&mut Client, SessionId, LinkId);
-    let ways: [Leave; 2] =
-        [|client, _, link| client.engine.detach(link, true, None), |client, session, _| client.engine.end(session, None)];
+    let ways: [Leave; 2] = [
+        |client, _, link| client.engine.detach(link, true, None),
+        |client, session, _| client.engine.end(session, None),
+    ];
     for leave in ways {
         let session = client.session();
         let (link, _) = client.attach_on(session, with_epoch(Some(9), None)).unwrap();

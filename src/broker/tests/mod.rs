@@ -153,6 +153,15 @@ impl Client {
         self.pump();
     }
 
+    /// Lets time pass until `second`, with a sign of life every minute.
+    fn wait(&mut self, second: u64) {
+        let from = self.now.moment.since_origin().as_secs();
+        for second in (from..=second).step_by(60).chain([second]) {
+            self.broker.feed(Bytes::from_static(&[0, 0, 0, 8, 2, 0, 0, 0]), seconds(second));
+            self.tick(seconds(second));
+        }
+    }
+
     /// What happened, and nothing twice.
     fn take_events(&mut self) -> Vec<Event> {
         self.pump();
@@ -279,7 +288,8 @@ impl Client {
 
     fn put(&mut self, audience: &str, token_type: TokenType, token: String) -> Reply {
         let caller = Caller { message_id: Some(Value::Ulong(7)), reply_to: Some("here".to_owned()) };
-        let request = cbs::Request { caller, token_type, audience: audience.to_owned(), token, expiration: None };
+        let request =
+            cbs::Request { caller, token_type, audience: audience.to_owned(), token, expiration: None };
         self.ask("$cbs", request.encode())
     }
 

@@ -20,7 +20,10 @@ fn hubs_are_created_listed_and_deleted() {
     let mut hub = HubConfig::new("Telemetry", 2);
     hub.consumer_groups.push("g1".to_owned());
     namespace.create_hub(hub.clone(), seconds(5)).unwrap();
-    assert!(matches!(namespace.create_hub(HubConfig::new("TELEMETRY", 1), start()), Err(HubError::Exists(_))));
+    assert!(matches!(
+        namespace.create_hub(HubConfig::new("TELEMETRY", 1), start()),
+        Err(HubError::Exists(_))
+    ));
     let info = namespace.hub("telemetry").unwrap();
     assert_eq!((info.name.as_str(), info.partitions, info.created_at), ("Telemetry", 2, seconds(5).unix));
     assert_eq!(info.consumer_groups, ["$Default", "g1"]);
@@ -70,7 +73,10 @@ fn consumer_groups_come_and_go_with_their_receivers() {
     assert_eq!(said(&client.detached(link).unwrap()).0, "amqp:not-found");
     assert_eq!(client.detached(other), None);
     assert!(matches!(namespace.delete_consumer_group("orders", "new", start()), Err(HubError::NotFound(_))));
-    assert!(matches!(namespace.delete_consumer_group("orders", "$default", start()), Err(HubError::Invalid(_))));
+    assert!(matches!(
+        namespace.delete_consumer_group("orders", "$default", start()),
+        Err(HubError::Invalid(_))
+    ));
 }
 
 #[test]
@@ -124,7 +130,10 @@ fn publishing_without_a_connection_is_refused_like_on_one() {
     assert_eq!(to("nothing", any(None), &["a"]), "amqp:not-found");
     assert_eq!(to("orders", Route::Partition(4), &["a"]), "com.microsoft:argument-out-of-range");
     assert_eq!(to("orders", any(Some("k".repeat(129))), &["a"]), "com.microsoft:argument-error");
-    assert_eq!(to("orders", any(None), &[&"x".repeat(600), &"y".repeat(600)]), "amqp:link:message-size-exceeded");
+    assert_eq!(
+        to("orders", any(None), &[&"x".repeat(600), &"y".repeat(600)]),
+        "amqp:link:message-size-exceeded"
+    );
     assert_eq!(namespace.stored_bytes(), 0);
 }
 
@@ -159,7 +168,8 @@ fn publishers_on_many_threads_leave_every_partition_whole() {
     assert!(events.iter().enumerate().all(|(i, event)| event.sequence_number() == i as i64));
     for thread in 0..4 {
         let prefix = format!("{thread}:");
-        let own = events.iter().map(|event| event.body_text().unwrap()).filter(|text| text.starts_with(&prefix));
+        let own =
+            events.iter().map(|event| event.body_text().unwrap()).filter(|text| text.starts_with(&prefix));
         assert!(own.eq((0..200).map(|i| format!("{thread}:{i}"))), "each one's order is kept");
     }
 }

@@ -39,7 +39,9 @@ fn every_spelling_of_an_address_is_taken() {
 #[test]
 fn an_attach_of_a_sender_is_answered_with_its_own_words_the_limit_and_credit() {
     let mut client = Client::new(&namespace());
-    for (asked, granted) in [(None, 1_048_576), (Some(0), 1_048_576), (Some(1000), 1000), (Some(1 << 30), 1_048_576)] {
+    for (asked, granted) in
+        [(None, 1_048_576), (Some(0), 1_048_576), (Some(1000), 1000), (Some(1 << 30), 1_048_576)]
+    {
         let mut attach = to("amqps://localhost/orders");
         attach.max_message_size = asked;
         attach.source = Some(Source::at("me"));
@@ -96,7 +98,8 @@ fn keys_choose_the_services_partition_for_single_events_and_batches() {
     let mut client = Client::new(&namespace());
     let link = client.sender("orders").unwrap();
     let mut expected = vec![Vec::new(); 4];
-    for (i, key) in ["", "7", "device-1", "device-2", "héllo", "日本語", "partition-key"].iter().enumerate() {
+    for (i, key) in ["", "7", "device-1", "device-2", "héllo", "日本語", "partition-key"].iter().enumerate()
+    {
         let (one, two) = (format!("{i}a"), format!("{i}b"));
         let event = encode_event(&EventData::from(one.as_str()).with_partition_key(*key)).unwrap();
         assert_eq!(client.send(link, 0, event), Some(Outcome::Accepted));
@@ -189,7 +192,15 @@ fn what_cannot_be_decoded_is_rejected_as_a_whole() {
         assert_eq!(rejection(client.send(link, format, body)).0, "amqp:decode-error");
     }
     let long = "k".repeat(129);
-    let keyed = Bytes::from([&[0x00, 0x53, 0x72, 0xc1, 153, 2, 0xa3, 0x13][..], b"x-opt-partition-key", &[0xa1, 129], long.as_bytes()].concat());
+    let keyed = Bytes::from(
+        [
+            &[0x00, 0x53, 0x72, 0xc1, 153, 2, 0xa3, 0x13][..],
+            b"x-opt-partition-key",
+            &[0xa1, 129],
+            long.as_bytes(),
+        ]
+        .concat(),
+    );
     assert_eq!(rejection(client.send(link, 0, keyed)).0, "com.microsoft:argument-error");
     assert_eq!(stored(&mut client, 1)[0], Vec::<String>::new());
     client.publish(link, &["still alive"]);
@@ -205,7 +216,8 @@ fn thousands_of_events_without_waiting_for_outcomes_are_all_taken_in_order() {
         .map(|text| client.post(link, 0, encode_event(&EventData::from(text.as_str())).unwrap()))
         .collect();
     client.pump();
-    let accepted = client.events.iter().filter(|e| matches!(e, Event::Outcome { outcome: Outcome::Accepted, .. }));
+    let accepted =
+        client.events.iter().filter(|e| matches!(e, Event::Outcome { outcome: Outcome::Accepted, .. }));
     assert_eq!(accepted.count(), tokens.len());
     let reader = client.read(StartPosition::earliest(), 10_000);
     assert_eq!(client.texts(reader), texts);

@@ -141,7 +141,8 @@ fn a_hubs_properties_are_read() {
 fn a_partitions_properties_are_read() {
     let mut client = Client::new(&with_config(|config| config.retention.time = Duration::from_secs(100)));
     let ask = |client: &mut Client| {
-        let reply = client.ask("orders/$management", read(caller(Some("here")), "orders", Some("0"), Some(token())));
+        let reply =
+            client.ask("orders/$management", read(caller(Some("here")), "orders", Some("0"), Some(token())));
         PartitionProperties::from_reply(reply).unwrap()
     };
     assert_eq!(ask(&mut client), PartitionProperties::new("orders", "0"));

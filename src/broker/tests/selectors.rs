@@ -74,12 +74,17 @@ fn every_bad_position_is_refused_in_the_services_words() {
         format!("The filter 'amqp.annotation.{filter}' is not a valid amqp filter for EventHub entities")
     };
     let number = |n: i64| {
-        format!("The supplied sequence number '{n}' is invalid. The last sequence number in the system is '9'")
+        format!(
+            "The supplied sequence number '{n}' is invalid. The last sequence number in the system is '9'"
+        )
     };
     for (selector, text) in [
         (
             format!("x-opt-offset > '{}'", last + 1),
-            format!("The supplied offset '{}' is invalid. The last offset in the system is '{last}'", last + 1),
+            format!(
+                "The supplied offset '{}' is invalid. The last offset in the system is '{last}'",
+                last + 1
+            ),
         ),
         ("x-opt-sequence-number > '10'".to_owned(), number(10)),
         ("x-opt-sequence-number >= '11'".to_owned(), number(11)),
@@ -127,10 +132,15 @@ fn a_partition_that_was_never_written_has_a_beginning_and_an_end() {
         ("x-opt-sequence-number > '-1'", None),
         ("x-opt-sequence-number >= '0'", None),
         ("x-opt-enqueued-time > '1'", None),
-        ("x-opt-offset > '0'", Some("The supplied offset '0' is invalid. The last offset in the system is '-1'")),
+        (
+            "x-opt-offset > '0'",
+            Some("The supplied offset '0' is invalid. The last offset in the system is '-1'"),
+        ),
         (
             "x-opt-sequence-number > '0'",
-            Some("The supplied sequence number '0' is invalid. The last sequence number in the system is '-1'"),
+            Some(
+                "The supplied sequence number '0' is invalid. The last sequence number in the system is '-1'",
+            ),
         ),
     ] {
         let mut client = Client::new(&namespace);
