@@ -6,15 +6,19 @@ pub mod broker;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+mod client;
+mod consumer;
 pub mod dialect;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod error;
 pub mod model;
+mod producer;
 mod runtime;
 
 pub use amqp::message::{Body, Properties};
-pub use dialect::codec::EventBatch;
+pub use client::{AccessToken, ClientBuilder, ClientOptions, TokenProvider, Transport};
+pub use consumer::{AllPartitions, ConsumerClient, EventStream, PartitionReader};
 pub use dialect::event::EventData;
 pub use dialect::management::{HubProperties, PartitionProperties};
 pub use dialect::received::{LastEnqueued, ReceivedEvent};
@@ -23,3 +27,4 @@ pub use model::connection_string::ConnectionString;
 pub use model::position::StartPosition;
 pub use model::retry::RetryOptions;
 pub use model::value::{Symbol, Timestamp, Uuid, Value};
+pub use producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};

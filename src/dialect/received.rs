@@ -1,6 +1,7 @@
 //! An event that arrived.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -29,6 +30,8 @@ pub struct ReceivedEvent {
     enqueued_time: Timestamp,
     offset: Span,
     partition_key: Option<Span>,
+    /// Shared by all events of a stream.
+    partition_id: Option<Arc<str>>,
 }
 
 /// The newest event of a partition, as told with every event to readers that ask for it.
@@ -100,9 +103,22 @@ impl ReceivedEvent {
             enqueued_time: Timestamp::from_millis(enqueued_time.ok_or_else(|| missing(ENQUEUED_TIME))?),
             offset: span(offset.ok_or_else(|| missing(OFFSET))?),
             partition_key,
+            partition_id: None,
             sections,
             payload,
         })
+    }
+
+    /// Says which partition it came from, which the message itself does not.
+    #[must_use]
+    pub fn in_partition(mut self, id: Arc<str>) -> Self {
+        self.partition_id = Some(id);
+        self
+    }
+
+    /// The partition that it came from; empty when it was not received from one.
+    pub fn partition_id(&self) -> &str {
+        self.partition_id.as_deref().unwrap_or_default()
     }
 
     /// The event's number in its partition: the first has 0, the next one more.
@@ -308,6 +324,7 @@ impl ReceivedEvent {
 impl fmt::Debug for ReceivedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedEvent")
+            .field("partition_id", &self.partition_id())
             .field("sequence_number", &self.sequence_number)
             .field("offset", &self.offset())
             .field("enqueued_time", &format_args!("{}", self.enqueued_time))

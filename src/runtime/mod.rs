@@ -10,5 +10,5 @@ mod native;
 pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
-    BoxFuture, MaybeSend, NoRuntime, Socket, Timer, Trust, dial, now, random_bytes, spawn, unix_now,
+    BoxFuture, NoRuntime, Socket, Timer, Trust, dial, now, random_bytes, spawn, unix_now,
 };

@@ -19,11 +19,6 @@ pub(crate) use futures::future::BoxFuture;
 pub(crate) use socket::Socket;
 pub(crate) use tls::Trust;
 
-/// `Send` where tasks can move between threads.
-pub(crate) trait MaybeSend: Send {}
-
-impl<T: Send> MaybeSend for T {}
-
 /// A task was to be started outside a tokio runtime.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoRuntime;

@@ -1,0 +1,276 @@
+//! Keeps the connection's claims: which audiences have a token, and when each needs the next.
+//!
+//! The service allows one pair of `$cbs` links per connection and one request at a time on it, so requests
+//! stand in line. A token is renewed well before it expires; when that fails it is tried until it works, and
+//! the links stay up as long as the old token lasts.
+
+use std::collections::{HashMap, VecDeque};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::config::Config;
+use super::credential::{AccessToken, TokenKind};
+use super::jitter;
+use super::request::RequestLinks;
+use crate::amqp::{Connection, LinkId, SessionId};
+use crate::dialect::cbs;
+use crate::error::{Error, ErrorKind};
+use crate::model::moment::Moment;
+use crate::runtime::BoxFuture;
+
+/// The share of a token's life after which it is renewed, and how much that is moved at random so that links
+/// that began together do not renew together.
+const RENEW_AFTER: f64 = 0.8;
+const RENEW_JITTER: f64 = 0.1;
+
+/// The claims of one connection.
+pub(super) struct Authorization {
+    pub(super) links: RequestLinks,
+    grants: HashMap<String, Grant>,
+    /// Audiences that need a token, in the order in which they asked.
+    line: VecDeque<String>,
+    step: Step,
+}
+
+/// Whether an audience has a token.
+pub(super) enum Claim {
+    Granted,
+    /// Its turn comes; the driver hears of it.
+    Pending,
+}
+
+/// What came of a put-token.
+pub(super) enum Progress {
+    Granted(String),
+    /// Nothing was granted; the links that waited for it fail with the error.
+    Failed(String, Error),
+}
+
+struct Grant {
+    token: Option<AccessToken>,
+    renew_at: Option<Moment>,
+    /// Renewals that failed in a row.
+    failed: u32,
+    is_in_line: bool,
+}
+
+enum Step {
+    Idle,
+    /// The token is being made.
+    Fetching {
+        audience: String,
+        token: BoxFuture<'static, Result<AccessToken, Error>>,
+        until: Moment,
+    },
+    /// The service looks at it.
+    Putting {
+        audience: String,
+        token: AccessToken,
+        id: u64,
+        until: Moment,
+    },
+}
+
+impl Authorization {
+    pub(super) fn new() -> Self {
+        Authorization {
+            links: RequestLinks::new("$cbs"),
+            grants: HashMap::new(),
+            line: VecDeque::new(),
+            step: Step::Idle,
+        }
+    }
+
+    /// Forgets everything: the connection is gone.
+    pub(super) fn reset(&mut self) {
+        self.links.reset();
+        self.grants.clear();
+        self.line.clear();
+        self.step = Step::Idle;
+    }
+
+    /// Whether `audience` has a token; gets one when it has none.
+    pub(super) fn claim(&mut self, audience: &str) -> Claim {
+        match self.grants.get(audience) {
+            Some(grant) if grant.token.is_some() => return Claim::Granted,
+            Some(_) => return Claim::Pending,
+            None => {}
+        }
+        let grant = Grant { token: None, renew_at: None, failed: 0, is_in_line: true };
+        self.grants.insert(audience.to_owned(), grant);
+        self.line.push_back(audience.to_owned());
+        Claim::Pending
+    }
+
+    /// The text of the token that `audience` has.
+    pub(super) fn token(&self, audience: &str) -> Option<String> {
+        Some(self.grants.get(audience)?.token.as_ref()?.text().to_owned())
+    }
+
+    /// The service does not honour the token any more.
+    pub(super) fn revoke(&mut self, audience: &str) {
+        if self.grants.get(audience).is_some_and(|grant| !grant.is_in_line) {
+            self.grants.remove(audience);
+        }
+    }
+
+    /// When [`drive`](Self::drive) should be called.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let step = match &self.step {
+            Step::Idle => None,
+            Step::Fetching { until, .. } | Step::Putting { until, .. } => Some(*until),
+        };
+        // As many as a client has audiences: a hub and its consumer groups.
+        let renewals =
+            self.grants.values().filter(|grant| !grant.is_in_line).filter_map(|grant| grant.renew_at);
+        renewals.chain(step).min()
+    }
+
+    /// Goes on with the line. What came of one step is returned; call until nothing does.
+    pub(super) fn drive(
+        &mut self,
+        engine: &mut Connection,
+        session: SessionId,
+        config: &Config,
+        now: Moment,
+        cx: &mut Context<'_>,
+    ) -> Option<Progress> {
+        self.renew_due(now);
+        if let Step::Idle = self.step {
+            let audience = self.line.pop_front()?;
+            self.links.open(engine, session, &config.identifier);
+            let until = now + config.retry.attempt_timeout;
+            let token = config.tokens.token(&audience);
+            self.step = Step::Fetching { audience, token, until };
+        }
+        match &mut self.step {
+            Step::Fetching { audience, token, until } => {
+                let token = match token.as_mut().poll(cx) {
+                    Poll::Pending if now < *until => return None,
+                    Poll::Pending => Err(late("the token provider did not give a token in time")),
+                    Poll::Ready(token) => token,
+                };
+                let audience = std::mem::take(audience);
+                let until = now + config.retry.attempt_timeout;
+                self.step = Step::Idle;
+                let (token, (id, caller)) = match (token, self.links.next_caller()) {
+                    (Ok(token), Some(caller)) => (token, caller),
+                    (Ok(_), None) => {
+                        return Some(self.failed(audience, late("the link to '$cbs' is gone"), config, now));
+                    }
+                    (Err(error), _) => return Some(self.failed(audience, error, config, now)),
+                };
+                let request = cbs::Request {
+                    caller,
+                    token_type: match token.kind() {
+                        TokenKind::Sas => cbs::TokenType::Sas,
+                        TokenKind::Jwt => cbs::TokenType::Jwt,
+                    },
+                    audience: audience.clone(),
+                    token: token.text().to_owned(),
+                    expiration: Some(token.expires()),
+                };
+                self.links.send(engine, request.encode());
+                self.step = Step::Putting { audience, token, id, until };
+                None
+            }
+            Step::Putting { audience, until, .. } if now >= *until => {
+                let audience = std::mem::take(audience);
+                self.step = Step::Idle;
+                // An answer that still comes must not be taken for the next one's.
+                self.links.close(engine);
+                Some(self.failed(audience, late("the service did not answer the token in time"), config, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// A reply arrived on `$cbs`.
+    pub(super) fn answered(&mut self, payload: &Bytes, config: &Config, now: Moment) -> Option<Progress> {
+        let (id, reply) = match RequestLinks::reply(payload) {
+            Ok((id, reply)) => (id, reply.into_body().map(drop)),
+            Err(error) => (None, Err(error)),
+        };
+        let Step::Putting { id: awaited, .. } = &self.step else { return None };
+        if id.is_some_and(|id| id != *awaited) {
+            return None;
+        }
+        let Step::Putting { audience, token, .. } = std::mem::replace(&mut self.step, Step::Idle) else {
+            return None;
+        };
+        match reply {
+            Ok(()) => Some(self.granted(audience, token, config, now)),
+            Err(error) => Some(self.failed(audience, error, config, now)),
+        }
+    }
+
+    /// One of the two links is gone.
+    pub(super) fn detached(
+        &mut self,
+        engine: &mut Connection,
+        link: LinkId,
+        error: Error,
+        config: &Config,
+        now: Moment,
+    ) -> Option<Progress> {
+        self.links.detached(engine, link);
+        self.lost(error, config, now)
+    }
+
+    /// The links are gone, with their session.
+    pub(super) fn lost(&mut self, error: Error, config: &Config, now: Moment) -> Option<Progress> {
+        self.links.reset();
+        match std::mem::replace(&mut self.step, Step::Idle) {
+            Step::Idle => None,
+            Step::Fetching { audience, .. } | Step::Putting { audience, .. } => {
+                Some(self.failed(audience, error, config, now))
+            }
+        }
+    }
+
+    fn renew_due(&mut self, now: Moment) {
+        for (audience, grant) in &mut self.grants {
+            if !grant.is_in_line && grant.renew_at.is_some_and(|at| at <= now) {
+                grant.is_in_line = true;
+                self.line.push_back(audience.clone());
+            }
+        }
+    }
+
+    fn granted(&mut self, audience: String, token: AccessToken, config: &Config, now: Moment) -> Progress {
+        let life = token.remaining();
+        let share = RENEW_AFTER + RENEW_JITTER * (jitter() - 0.5);
+        let renew_at = config.tokens.can_renew().then(|| now + life.mul_f64(share).max(MIN_RENEWAL));
+        tracing::debug!(audience, life_seconds = life.as_secs(), "token granted");
+        let grant = Grant { token: Some(token), renew_at, failed: 0, is_in_line: false };
+        self.grants.insert(audience.clone(), grant);
+        Progress::Granted(audience)
+    }
+
+    fn failed(&mut self, audience: String, error: Error, config: &Config, now: Moment) -> Progress {
+        let error = error.with_operation("authorize for").with_entity(audience.clone());
+        match self.grants.get_mut(&audience) {
+            Some(grant) if grant.token.is_some() => {
+                grant.failed += 1;
+                grant.is_in_line = false;
+                let is_busy = error.kind() == ErrorKind::ServerBusy;
+                let pause = config.retry.pause(grant.failed, jitter(), is_busy);
+                grant.renew_at = Some(now + pause);
+                tracing::warn!(audience, %error, failed = grant.failed, "a token could not be renewed");
+            }
+            _ => {
+                self.grants.remove(&audience);
+            }
+        }
+        Progress::Failed(audience, error)
+    }
+}
+
+/// However short a token's life is, it is not renewed more often.
+const MIN_RENEWAL: Duration = Duration::from_millis(200);
+
+fn late(message: &str) -> Error {
+    Error::new(ErrorKind::Timeout, message)
+}

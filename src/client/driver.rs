@@ -1,0 +1,404 @@
+//! The task that owns a connection: it reads the socket, drives the engine, serves the letter box and
+//! fires timers. Nothing else touches any of these, so there is nothing to lock.
+//!
+//! Each turn looks at everything once, in this order: letters, socket input, claims, timers, links, socket
+//! output. Output comes last so that whatever the turn brought about leaves in one write; reading never waits for
+//! writing. The task sleeps when a turn moved nothing, with its waker left wherever something can happen.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::authorization::{Authorization, Claim, Progress};
+use super::jitter;
+use super::link::{Link, Stage};
+use super::management::Management;
+use super::shared::{Key, News, Shared, closed};
+use super::wire::{Read, Wire, read_budget};
+use crate::amqp::LinkId;
+use crate::dialect::conditions;
+use crate::error::{Error, ErrorKind};
+use crate::model::moment::Moment;
+use crate::runtime::{self, BoxFuture, DialError, Socket, Timer};
+
+/// Turns before the runtime's other tasks get theirs.
+const TURNS: u32 = 16;
+/// How long the peer may take to answer our `close`.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that lasted this long was a good one: when it breaks, the next is made at once.
+const GOOD_LIFE: Duration = Duration::from_secs(5);
+
+/// The task of one client.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) line: Line,
+    /// By key.
+    pub(super) links: Vec<Option<Box<Link>>>,
+    pub(super) by_id: HashMap<LinkId, Key>,
+    /// Links to look at.
+    pub(super) todo: VecDeque<Key>,
+    /// Links with something staged for their callers.
+    pub(super) touched: Vec<Key>,
+    /// Senders that wait for the socket to take something.
+    pub(super) blocked: Vec<Key>,
+    pub(super) timers: BinaryHeap<Reverse<(Moment, Key)>>,
+    timer: Timer,
+    pub(super) authorization: Authorization,
+    pub(super) management: Management,
+    news: News,
+    /// Has not looked at anything yet.
+    is_new: bool,
+    /// Connections in a row that could not be made, or broke soon.
+    failed: u32,
+    is_finished: bool,
+}
+
+/// The state of the one connection.
+pub(super) enum Line {
+    /// There is none; not to be made before the moment.
+    Down(Option<Moment>),
+    Dialling {
+        socket: BoxFuture<'static, Result<Socket, DialError>>,
+        until: Moment,
+    },
+    Up(Box<Wire>),
+    /// We have closed it, and wait for the peer to agree, but not for long.
+    Closing {
+        wire: Box<Wire>,
+        has_answered: bool,
+        until: Moment,
+    },
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Driver {
+            shared,
+            line: Line::Down(None),
+            links: Vec::new(),
+            by_id: HashMap::new(),
+            todo: VecDeque::new(),
+            touched: Vec::new(),
+            blocked: Vec::new(),
+            timers: BinaryHeap::new(),
+            timer: Timer::default(),
+            authorization: Authorization::new(),
+            management: Management::new(),
+            news: News::default(),
+            is_new: true,
+            failed: 0,
+            is_finished: false,
+        }
+    }
+
+    fn read_letters(&mut self, cx: &Context<'_>, now: Moment) -> bool {
+        if std::mem::take(&mut self.is_new) {
+            // Links that were there before, in case that another task ended before this one.
+            for key in self.shared.keys() {
+                self.admit(key);
+            }
+        }
+        let has_moved = self.shared.read(&mut self.news, cx);
+        let mut marked = std::mem::take(&mut self.news.marked);
+        for key in marked.drain(..) {
+            self.admit(key);
+        }
+        self.news.marked = marked;
+        for request in std::mem::take(&mut self.news.requests) {
+            self.management.push(request);
+        }
+        if self.news.is_closing && !matches!(self.line, Line::Closing { .. }) {
+            self.begin_close(now);
+        }
+        has_moved
+    }
+
+    fn drive_line(&mut self, now: Moment, cx: &mut Context<'_>) -> bool {
+        match &mut self.line {
+            Line::Down(pause) => {
+                if pause.is_some_and(|pause| pause > now) || !self.is_connection_wanted() {
+                    return false;
+                }
+                let config = &self.shared.config;
+                tracing::debug!(endpoint = %config.endpoint, "connecting");
+                let socket = Box::pin(runtime::dial(config.endpoint.clone(), config.trust.clone()));
+                self.line = Line::Dialling { socket, until: now + config.connect_timeout };
+                true
+            }
+            Line::Dialling { socket, until } => {
+                let until = *until;
+                match socket.as_mut().poll(cx) {
+                    Poll::Ready(Ok(socket)) => {
+                        let handshake = until - now;
+                        let wire = Wire::new(socket, &self.shared.config, handshake, now);
+                        self.line = Line::Up(Box::new(wire));
+                    }
+                    Poll::Ready(Err(error)) => self.connection_lost(dial_error(&error), now),
+                    Poll::Pending if now >= until => {
+                        let waited = self.shared.config.connect_timeout;
+                        let message = format!("no connection was made within {waited:?}");
+                        self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
+                    }
+                    Poll::Pending => return false,
+                }
+                true
+            }
+            Line::Up(_) | Line::Closing { .. } => self.read(now, cx),
+        }
+    }
+
+    fn read(&mut self, now: Moment, cx: &mut Context<'_>) -> bool {
+        let mut budget = read_budget();
+        let mut has_moved = false;
+        let ended = loop {
+            let (Line::Up(wire) | Line::Closing { wire, .. }) = &mut self.line else { break None };
+            if wire.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+                wire.engine.tick(now);
+            }
+            match wire.read(&mut budget, now, cx) {
+                Ok(Read::Some) => has_moved = true,
+                Ok(Read::Pending) => break None,
+                Ok(Read::End) => break Some(ended()),
+                Err(error) => break Some(conditions::io_error(error, false)),
+            }
+            self.handle_events(now);
+        };
+        self.handle_events(now);
+        self.hand_over();
+        if let Some(error) = ended {
+            self.connection_lost(error, now);
+            return true;
+        }
+        has_moved || budget == 0
+    }
+
+    fn drive_claims(&mut self, now: Moment, cx: &mut Context<'_>) -> bool {
+        let mut has_moved = false;
+        loop {
+            let Line::Up(wire) = &mut self.line else { return has_moved };
+            if wire.opened.is_none() {
+                return has_moved;
+            }
+            let Ok(session) = wire.first_session() else { return has_moved };
+            let config = &self.shared.config;
+            let Some(progress) = self.authorization.drive(&mut wire.engine, session, config, now, cx) else {
+                return has_moved;
+            };
+            has_moved = true;
+            self.claimed(progress, now);
+        }
+    }
+
+    /// Something came of a put-token.
+    pub(super) fn claimed(&mut self, progress: Progress, now: Moment) {
+        let (audience, error) = match progress {
+            Progress::Granted(audience) => (audience, None),
+            Progress::Failed(audience, error) => (audience, Some(error)),
+        };
+        if error.is_some() && self.authorization.token(&audience).is_some() {
+            // A renewal failed; what is granted lasts a while, and the next attempt is planned.
+            return;
+        }
+        let waiting: Vec<Key> = self
+            .keys()
+            .filter(|(_, link)| link.stage == Stage::Waiting && link.audience == audience)
+            .map(|(key, _)| key)
+            .collect();
+        for key in waiting {
+            match &error {
+                Some(error) => self.link_failed(key, error.clone(), now),
+                None => self.queue(key),
+            }
+        }
+        if let Some(error) = error.filter(|_| audience == self.shared.config.hub_audience()) {
+            self.management.interrupted(&error, &self.shared.config, now);
+        }
+    }
+
+    fn drive_management(&mut self, now: Moment) {
+        if self.management.next_deadline(now).is_some_and(|deadline| deadline <= now) {
+            let is_unanswered = self.management.expire(now, &self.shared.config);
+            if let (true, Line::Up(wire)) = (is_unanswered, &mut self.line) {
+                self.management.links.close(&mut wire.engine);
+            }
+        }
+        if !self.management.has_questions(now) {
+            return;
+        }
+        let Line::Up(wire) = &mut self.line else { return };
+        if wire.opened.is_none() {
+            return;
+        }
+        let config = &self.shared.config;
+        let audience = config.hub_audience();
+        if let (Claim::Granted, Ok(session)) = (self.authorization.claim(&audience), wire.first_session()) {
+            let token = self.authorization.token(&audience).unwrap_or_default();
+            self.management.links.open(&mut wire.engine, session, &config.identifier);
+            self.management.ask(&mut wire.engine, config, &token, now);
+        }
+    }
+
+    fn fire_timers(&mut self, now: Moment) {
+        while let Some(&Reverse((moment, key))) = self.timers.peek() {
+            if moment > now {
+                return;
+            }
+            self.timers.pop();
+            if let Some(link) = self.link_mut(key) {
+                link.armed = None;
+            }
+            self.queue(key);
+        }
+    }
+
+    fn write(&mut self, now: Moment, cx: &mut Context<'_>) -> bool {
+        let (Line::Up(wire) | Line::Closing { wire, .. }) = &mut self.line else { return false };
+        match wire.write(now, cx) {
+            Ok(has_moved) => {
+                if has_moved && !self.blocked.is_empty() {
+                    for key in std::mem::take(&mut self.blocked) {
+                        self.queue(key);
+                    }
+                }
+                has_moved
+            }
+            Err(error) => {
+                self.connection_lost(conditions::io_error(error, false), now);
+                true
+            }
+        }
+    }
+
+    /// The connection is gone, or could not be made.
+    pub(super) fn connection_lost(&mut self, error: Error, now: Moment) {
+        if let Line::Closing { has_answered, .. } = &mut self.line {
+            *has_answered = true;
+            return;
+        }
+        let had_good_life = match &self.line {
+            Line::Up(wire) => wire.opened.is_some_and(|opened| now - opened >= GOOD_LIFE),
+            _ => false,
+        };
+        self.failed = if had_good_life { 0 } else { self.failed + 1 };
+        let is_busy = error.kind() == ErrorKind::ServerBusy;
+        let pause = match self.failed {
+            0 => Duration::ZERO,
+            failed => self.shared.config.retry.pause(failed, jitter(), is_busy),
+        };
+        tracing::warn!(endpoint = %self.shared.config.endpoint, %error, ?pause, "connection lost");
+        if let Line::Up(wire) = std::mem::replace(&mut self.line, Line::Down(Some(now + pause))) {
+            wire.say_goodbye();
+        }
+        self.by_id.clear();
+        self.blocked.clear();
+        self.authorization.reset();
+        self.management.links.reset();
+        self.management.interrupted(&error, &self.shared.config, now);
+        let affected: Vec<Key> = self
+            .keys()
+            .filter(|(_, link)| !matches!(link.stage, Stage::Idle | Stage::Pausing(_)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in affected {
+            self.link_lost_with_connection(key, &error, now);
+        }
+    }
+
+    fn begin_close(&mut self, now: Moment) {
+        let error = closed();
+        self.management.fail_all(&error);
+        for key in self.keys().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.end_link(key, &error);
+        }
+        self.line = match std::mem::replace(&mut self.line, Line::Down(None)) {
+            Line::Up(mut wire) => {
+                wire.engine.close(None);
+                Line::Closing { wire, has_answered: false, until: now + CLOSE_TIMEOUT }
+            }
+            line => line,
+        };
+        self.is_finished = !matches!(self.line, Line::Closing { .. });
+    }
+
+    /// Whether closing has come to its end.
+    fn poll_closed(&mut self, now: Moment, cx: &mut Context<'_>) -> bool {
+        match &mut self.line {
+            Line::Closing { wire, has_answered, until } => {
+                now >= *until || (*has_answered && wire.poll_close(cx).is_ready())
+            }
+            _ => self.is_finished,
+        }
+    }
+
+    fn is_connection_wanted(&self) -> bool {
+        self.management.is_wanted() || self.keys().any(|(_, link)| link.stage == Stage::Waiting)
+    }
+
+    fn next_deadline(&self, now: Moment) -> Option<Moment> {
+        let (line, claims) = match &self.line {
+            Line::Down(pause) => (pause.filter(|_| self.is_connection_wanted()), None),
+            Line::Dialling { until, .. } => (Some(*until), None),
+            Line::Up(wire) => (wire.engine.next_deadline(), self.authorization.next_deadline()),
+            Line::Closing { until, .. } => (Some(*until), None),
+        };
+        let links = self.timers.peek().map(|Reverse((moment, _))| *moment);
+        [line, claims, links, self.management.next_deadline(now)].into_iter().flatten().min()
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        for _ in 0..TURNS {
+            let now = runtime::now();
+            let mut has_moved = this.read_letters(cx, now);
+            has_moved |= this.drive_line(now, cx);
+            has_moved |= this.drive_claims(now, cx);
+            this.drive_management(now);
+            this.fire_timers(now);
+            this.work(now);
+            has_moved |= this.write(now, cx);
+            if this.poll_closed(now, cx) {
+                this.is_finished = true;
+                return Poll::Ready(());
+            }
+            if has_moved || !this.todo.is_empty() {
+                continue;
+            }
+            match this.next_deadline(now) {
+                Some(deadline) if this.timer.poll_until(deadline, cx).is_ready() => {}
+                _ => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// Also when the runtime is shut down under the client: nobody is left waiting.
+    fn drop(&mut self) {
+        self.shared.task_ended(self.is_finished);
+        if self.is_finished {
+            return;
+        }
+        let message = "the runtime that the client's connection ran on was shut down";
+        let error = Error::new(ErrorKind::Closed, message);
+        self.management.fail_all(&error);
+        self.cut_off(&error);
+    }
+}
+
+fn dial_error(error: &DialError) -> Error {
+    Error::new(ErrorKind::ConnectFailed, error.message.clone()).with_transient(error.transient)
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::ConnectionLost, "the service closed the connection without a word")
+}

@@ -1,0 +1,230 @@
+//! A link as the connection's task sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::receiver::{Failure, Receiver, Taken};
+use super::sender::{Reach, Sender};
+use crate::amqp::{Connection, LinkId, Outcome};
+use crate::dialect::address::Address;
+use crate::dialect::received::ReceivedEvent;
+use crate::error::Error;
+use crate::model::moment::Moment;
+use crate::model::position::StartPosition;
+use crate::model::retry::RetryOptions;
+
+/// One link of the client, attached or not.
+pub(super) struct Link {
+    pub(super) role: Role,
+    /// What a token has to be for.
+    pub(super) audience: String,
+    pub(super) stage: Stage,
+    /// Failures since the link last carried something.
+    pub(super) failed: u32,
+    pub(super) failing_since: Option<Moment>,
+    /// The earliest timer that is set for it.
+    pub(super) armed: Option<Moment>,
+    /// Stands in the task's line already.
+    pub(super) is_in_line: bool,
+}
+
+pub(super) enum Role {
+    Sender(Sending),
+    Receiver(Receiving),
+}
+
+pub(super) struct Sending {
+    pub(super) sender: Arc<Sender>,
+    /// Told to the callers when everything that one read brought has been looked at.
+    pub(super) outcomes: Vec<(u64, Outcome)>,
+    /// The service asked to slow down until then.
+    pub(super) pause: Option<Moment>,
+}
+
+pub(super) struct Receiving {
+    pub(super) receiver: Arc<Receiver>,
+    /// Handed to the reader when everything that one read brought has been looked at.
+    pub(super) staged: Vec<Bytes>,
+    /// The newest event that was handed over; where to go on after a failure.
+    last: Option<Bytes>,
+    /// Handed over and not taken yet.
+    ready: Taken,
+    /// What an event is taken to need, in bytes: follows large ones at once and small ones slowly.
+    typical: usize,
+}
+
+/// Where a link is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nobody needs it.
+    Idle,
+    /// Needs a connection, a token, and to be attached.
+    Waiting,
+    /// As `Waiting`, but not before this moment.
+    Pausing(Moment),
+    /// The service has been asked for it.
+    Attaching(LinkId, Moment),
+    Live(LinkId),
+}
+
+/// What an event is taken to need before the first has arrived. Small hubs' events are smaller, and the
+/// estimate follows; guessing low would let large ones overrun the bound on bytes.
+const FIRST_GUESS: usize = 4096;
+
+impl Link {
+    pub(super) fn new(role: Role) -> Self {
+        Link {
+            role,
+            audience: String::new(),
+            stage: Stage::Idle,
+            failed: 0,
+            failing_since: None,
+            armed: None,
+            is_in_line: false,
+        }
+    }
+
+    /// The engine's name for it, while it has one.
+    pub(super) fn id(&self) -> Option<LinkId> {
+        match self.stage {
+            Stage::Attaching(id, _) | Stage::Live(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The link has carried something: earlier failures do not count any more.
+    pub(super) fn carried(&mut self) {
+        self.failed = 0;
+        self.failing_since = None;
+    }
+
+    /// Counts a failure, and tells the callers whose attempts or patience it ends; whether others still wait.
+    pub(super) fn suffer(&mut self, error: &Error, retry: &RetryOptions, now: Moment) -> bool {
+        self.failed += 1;
+        let since = *self.failing_since.get_or_insert(now);
+        let was_live = matches!(self.stage, Stage::Live(_));
+        match &mut self.role {
+            Role::Sender(sending) => {
+                sending.pause = None;
+                match error.is_transient() {
+                    true if was_live => sending.sender.interrupted(error, Reach::Sent, retry),
+                    true => sending.sender.interrupted(error, Reach::All, retry),
+                    false => sending.sender.fail_all(error),
+                }
+                sending.sender.is_wanted()
+            }
+            Role::Receiver(receiving) => {
+                receiving.receiver.detached();
+                let is_late = retry.total_deadline.is_some_and(|total| now - since >= total);
+                let failure = match error.is_transient() {
+                    true if self.failed < retry.max_attempts && !is_late => return true,
+                    true => Failure::Passing,
+                    false => Failure::Final,
+                };
+                receiving.fail(error, self.failed, failure);
+                self.carried();
+                false
+            }
+        }
+    }
+
+    /// When the task has to look at it.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let stage = match self.stage {
+            Stage::Pausing(until) | Stage::Attaching(_, until) => Some(until),
+            _ => None,
+        };
+        let (pause, sender) = match &self.role {
+            Role::Sender(sending) => (sending.pause, sending.sender.next_deadline()),
+            Role::Receiver(_) => (None, None),
+        };
+        [stage, pause, sender].into_iter().flatten().min()
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        match &self.role {
+            Role::Sender(sending) => &sending.sender.address,
+            Role::Receiver(receiving) => &receiving.receiver.spec.address,
+        }
+    }
+}
+
+impl Sending {
+    pub(super) fn new(sender: Arc<Sender>) -> Self {
+        Sending { sender, outcomes: Vec::new(), pause: None }
+    }
+}
+
+impl Receiving {
+    pub(super) fn new(receiver: Arc<Receiver>) -> Self {
+        let ready = Taken::default();
+        Receiving { receiver, staged: Vec::new(), last: None, ready, typical: FIRST_GUESS }
+    }
+
+    /// An event arrived.
+    pub(super) fn stage(&mut self, event: Bytes) {
+        let size = event.len();
+        self.ready.events += 1;
+        self.ready.bytes += size;
+        self.typical = match size > self.typical {
+            true => size,
+            false => self.typical - (self.typical - size) / 16,
+        };
+        self.staged.push(event);
+    }
+
+    /// Hands over what has arrived.
+    pub(super) fn deliver(&mut self) {
+        if let Some(last) = self.staged.last() {
+            self.last = Some(last.clone());
+            self.receiver.deliver(&mut self.staged);
+        }
+    }
+
+    /// Tells the reader of a failure, behind everything that arrived before it.
+    pub(super) fn fail(&mut self, error: &Error, attempts: u32, failure: Failure) {
+        self.deliver();
+        self.receiver.failed(self.receiver.describe(error.clone(), attempts), failure);
+    }
+
+    /// The reader has used something up.
+    pub(super) fn taken(&mut self, taken: Taken) {
+        self.ready.events = self.ready.events.saturating_sub(taken.events);
+        self.ready.bytes = self.ready.bytes.saturating_sub(taken.bytes);
+    }
+
+    /// Where to attach: behind the last event that was handed over, or where the reader wants to start.
+    pub(super) fn position(&self) -> StartPosition {
+        let last = self.last.clone().and_then(|last| ReceivedEvent::parse(last).ok());
+        match last {
+            // The offset, which stays right when a geo-replicated hub changes its region.
+            Some(last) => StartPosition::offset(last.offset()),
+            None => self.receiver.spec.start.clone(),
+        }
+    }
+
+    /// How many events there is room for.
+    pub(super) fn room(&self) -> u32 {
+        let spec = &self.receiver.spec;
+        let by_count = spec.prefetch_count.saturating_sub(self.ready.events);
+        let by_bytes = spec.prefetch_bytes.saturating_sub(self.ready.bytes) / self.typical.max(1);
+        let room = by_count.min(u32::try_from(by_bytes).unwrap_or(u32::MAX));
+        // One event is let through however large it is, or nothing would ever arrive.
+        room.max(u32::from(self.ready.events == 0))
+    }
+
+    /// Grants what there is room for, unless it is hardly more than what is granted already.
+    pub(super) fn grant(&self, engine: &mut Connection, link: LinkId) {
+        let (room, granted) = (self.room(), engine.credit(link));
+        let step = self.receiver.spec.credit_step();
+        let is_worth_it = match room > granted {
+            true => granted == 0 || room - granted >= step,
+            // Events turned out larger than thought: what is too much is taken back.
+            false => granted - room >= step,
+        };
+        if is_worth_it {
+            engine.set_credit(link, room);
+        }
+    }
+}

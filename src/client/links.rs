@@ -1,0 +1,322 @@
+//! What the connection's task does with its links.
+
+use std::cmp::Reverse;
+
+use super::authorization::Claim;
+use super::driver::{Driver, Line};
+use super::jitter;
+use super::link::{Link, Receiving, Role, Sending, Stage};
+use super::receiver::{Failure, ReceiverSpec};
+use super::sender::Pumped;
+use super::shared::{Key, Registered, closed};
+use crate::amqp::{self, Attach, LinkId, Source, Target};
+use crate::dialect::address::Address;
+use crate::dialect::annotations::{
+    DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC,
+};
+use crate::dialect::selector;
+use crate::error::{Error, ErrorKind};
+use crate::model::moment::Moment;
+use crate::model::position::StartPosition;
+use crate::model::value::{Symbol, Value};
+use crate::runtime;
+
+/// `snd-settle-mode` of senders: every event is answered.
+const UNSETTLED: u8 = 0;
+/// `snd-settle-mode` of receivers: events come settled, as the service does whatever it is asked.
+const SETTLED: u8 = 1;
+/// `rcv-settle-mode`: one answer settles.
+const FIRST: u8 = 0;
+
+impl Driver {
+    /// A link has something to say; it may be new.
+    pub(super) fn admit(&mut self, key: Key) {
+        if self.links.get(key.index()).is_none_or(Option::is_none) {
+            let role = match self.shared.link(key) {
+                Some(Registered::Sender(sender)) => Role::Sender(Sending::new(sender)),
+                Some(Registered::Receiver(receiver)) => Role::Receiver(Receiving::new(receiver)),
+                None => return,
+            };
+            let mut link = Link::new(role);
+            link.audience = self.shared.config.audience(link.address());
+            if self.links.len() <= key.index() {
+                self.links.resize_with(key.index() + 1, || None);
+            }
+            self.links[key.index()] = Some(Box::new(link));
+        }
+        self.queue(key);
+    }
+
+    /// Puts a link into the line of those to look at.
+    pub(super) fn queue(&mut self, key: Key) {
+        if let Some(link) = self.link_mut(key) {
+            if !std::mem::replace(&mut link.is_in_line, true) {
+                self.todo.push_back(key);
+            }
+        }
+    }
+
+    pub(super) fn link_mut(&mut self, key: Key) -> Option<&mut Link> {
+        self.links.get_mut(key.index())?.as_deref_mut()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Key, &Link)> {
+        let links = self.links.iter().enumerate();
+        links.filter_map(|(index, link)| Some((Key::at(index), link.as_deref()?)))
+    }
+
+    /// Looks at every link in the line.
+    pub(super) fn work(&mut self, now: Moment) {
+        // Those that are put into the line meanwhile have their turn in the next round.
+        for _ in 0..self.todo.len() {
+            let Some(key) = self.todo.pop_front() else { return };
+            // Out of the table while it is looked at, so that it can be used together with the rest.
+            let Some(mut link) = self.links.get_mut(key.index()).and_then(Option::take) else { continue };
+            link.is_in_line = false;
+            let next = self.advance(key, &mut link, now);
+            self.arm(key, &mut link);
+            match next {
+                Next::Stays => self.links[key.index()] = Some(link),
+                Next::Failed(error) => {
+                    self.links[key.index()] = Some(link);
+                    self.link_failed(key, error, now);
+                }
+                Next::Unresponsive(error) => {
+                    self.links[key.index()] = Some(link);
+                    self.connection_lost(error, now);
+                }
+                Next::Leaves => {
+                    self.detach(&link);
+                    self.shared.release(key);
+                }
+            }
+        }
+    }
+
+    /// A link failed, or could not be attached.
+    pub(super) fn link_failed(&mut self, key: Key, error: Error, now: Moment) {
+        let Some(mut link) = self.links.get_mut(key.index()).and_then(Option::take) else { return };
+        self.detach(&link);
+        let was_live = matches!(link.stage, Stage::Live(_));
+        let mut error = error;
+        if was_live && error.kind() == ErrorKind::Unauthorized {
+            // The token ran out before its renewal got through: the next one may do.
+            self.authorization.revoke(&link.audience);
+            error = error.with_transient(true);
+        }
+        let retry = &self.shared.config.retry;
+        tracing::info!(link = %link.address(), %error, was_live, "link lost");
+        let is_wanted = link.suffer(&error, retry, now);
+        let is_busy = error.kind() == ErrorKind::ServerBusy;
+        link.stage = match is_wanted {
+            false => Stage::Idle,
+            // What worked until now is tried again at once.
+            true if was_live && link.failed <= 1 && !is_busy => Stage::Waiting,
+            true => Stage::Pausing(now + retry.pause(link.failed, jitter(), is_busy)),
+        };
+        self.arm(key, &mut link);
+        self.links[key.index()] = Some(link);
+        self.queue(key);
+    }
+
+    /// A link went down with its connection; when it is tried again is the connection's matter.
+    pub(super) fn link_lost_with_connection(&mut self, key: Key, error: &Error, now: Moment) {
+        let shared = self.shared.clone();
+        let Some(link) = self.link_mut(key) else { return };
+        let is_wanted = link.suffer(error, &shared.config.retry, now);
+        link.stage = if is_wanted { Stage::Waiting } else { Stage::Idle };
+        self.queue(key);
+    }
+
+    /// The client is closed: the link's callers are told, and the link is not used again.
+    pub(super) fn end_link(&mut self, key: Key, error: &Error) {
+        let Some(link) = self.link_mut(key) else { return };
+        link.stage = Stage::Idle;
+        match &mut link.role {
+            Role::Sender(sending) => sending.sender.fail_all(error),
+            Role::Receiver(receiving) => receiving.fail(error, 0, Failure::Final),
+        }
+    }
+
+    /// The task is cut off: callers are told; another task may be started by the next call.
+    pub(super) fn cut_off(&mut self, error: &Error) {
+        for key in self.shared.keys() {
+            match self.shared.link(key) {
+                Some(Registered::Sender(sender)) => {
+                    sender.look();
+                    sender.fail_all(error);
+                }
+                Some(Registered::Receiver(receiver)) => {
+                    receiver.look();
+                    receiver.failed(receiver.describe(error.clone(), 0), Failure::Passing);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Does for a link what can be done now.
+    fn advance(&mut self, key: Key, link: &mut Link, now: Moment) -> Next {
+        let is_wanted = match &mut link.role {
+            Role::Sender(sending) => {
+                if sending.sender.look() {
+                    sending.sender.fail_all(&closed());
+                    return Next::Leaves;
+                }
+                if sending.sender.next_deadline().is_some_and(|deadline| deadline <= now)
+                    && sending.sender.expire(now, &self.shared.config.retry)
+                {
+                    let message = "the service did not answer in time; the event may have been stored";
+                    return Next::Failed(Error::new(ErrorKind::Timeout, message));
+                }
+                sending.sender.is_wanted()
+            }
+            Role::Receiver(receiving) => {
+                let look = receiving.receiver.look();
+                receiving.taken(look.taken);
+                if look.is_closing {
+                    return Next::Leaves;
+                }
+                look.is_wanted
+            }
+        };
+        match link.stage {
+            Stage::Idle if is_wanted => link.stage = Stage::Waiting,
+            Stage::Waiting if !is_wanted => link.stage = Stage::Idle,
+            Stage::Pausing(until) if until <= now => {
+                link.stage = if is_wanted { Stage::Waiting } else { Stage::Idle };
+            }
+            // A peer that leaves an attach without an answer is not there any more.
+            Stage::Attaching(_, until) if until <= now => {
+                let message = "the service did not answer the request for a link in time";
+                return Next::Unresponsive(Error::new(ErrorKind::Timeout, message));
+            }
+            _ => {}
+        }
+        match link.stage {
+            Stage::Waiting => self.attach(key, link, now),
+            Stage::Live(id) => {
+                self.serve(key, link, id, now);
+                Next::Stays
+            }
+            _ => Next::Stays,
+        }
+    }
+
+    /// Asks for a link that is wanted, when connection and token are there.
+    fn attach(&mut self, key: Key, link: &mut Link, now: Moment) -> Next {
+        let Line::Up(wire) = &mut self.line else { return Next::Stays };
+        if wire.opened.is_none() {
+            return Next::Stays;
+        }
+        if let Claim::Pending = self.authorization.claim(&link.audience) {
+            return Next::Stays;
+        }
+        let config = &self.shared.config;
+        let attach = match &link.role {
+            Role::Sender(sending) => sender_attach(&sending.sender.address, &config.identifier),
+            Role::Receiver(receiving) => {
+                receiver_attach(&receiving.receiver.spec, &receiving.position(), &config.identifier)
+            }
+        };
+        let id = match wire.attach(attach) {
+            Ok(id) => id,
+            Err(error) => {
+                let message = format!("no further link can be made: {error}");
+                return Next::Failed(Error::new(ErrorKind::QuotaExceeded, message).with_transient(true));
+            }
+        };
+        if let Role::Receiver(receiving) = &link.role {
+            // Credit goes out with the attach, so that the first events come back with the answer.
+            receiving.grant(&mut wire.engine, id);
+        }
+        self.by_id.insert(id, key);
+        link.stage = Stage::Attaching(id, now + config.retry.attempt_timeout);
+        Next::Stays
+    }
+
+    /// Moves what the link has to move.
+    fn serve(&mut self, key: Key, link: &mut Link, id: LinkId, now: Moment) {
+        let Line::Up(wire) = &mut self.line else { return };
+        match &mut link.role {
+            Role::Sender(sending) => {
+                if sending.pause.is_some_and(|pause| pause > now) {
+                    return;
+                }
+                sending.pause = None;
+                let limit = wire.engine.max_message_size(id).filter(|limit| *limit > 0);
+                let limit = limit.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE);
+                if let Pumped::Backlog = sending.sender.pump(&mut wire.engine, id, limit) {
+                    self.blocked.push(key);
+                }
+            }
+            Role::Receiver(receiving) => receiving.grant(&mut wire.engine, id),
+        }
+    }
+
+    /// Lets go of the link in the engine.
+    fn detach(&mut self, link: &Link) {
+        let Some(id) = link.id() else { return };
+        self.by_id.remove(&id);
+        if let Line::Up(wire) = &mut self.line {
+            wire.detach(id);
+        }
+    }
+
+    fn arm(&mut self, key: Key, link: &mut Link) {
+        let Some(deadline) = link.next_deadline() else { return };
+        if link.armed.is_none_or(|armed| deadline < armed) {
+            link.armed = Some(deadline);
+            self.timers.push(Reverse((deadline, key)));
+        }
+    }
+}
+
+/// What becomes of a link that was looked at.
+enum Next {
+    Stays,
+    /// Its owner has let it go.
+    Leaves,
+    Failed(Error),
+    /// The peer does not react to it at all.
+    Unresponsive(Error),
+}
+
+fn sender_attach(address: &Address, identifier: &str) -> Attach {
+    Attach {
+        snd_settle_mode: Some(UNSETTLED),
+        rcv_settle_mode: Some(FIRST),
+        source: Some(Source { address: Some(identifier.to_owned()), ..Source::default() }),
+        target: Some(Target { address: Some(address.to_string()) }),
+        desired_capabilities: vec![Symbol::from_static(GEOREPLICATION)],
+        ..Attach::new(link_name(identifier), amqp::Role::Sender)
+    }
+}
+
+fn receiver_attach(spec: &ReceiverSpec, start: &StartPosition, identifier: &str) -> Attach {
+    let mut desired_capabilities = vec![Symbol::from_static(GEOREPLICATION)];
+    if spec.track_last_enqueued {
+        desired_capabilities.push(Symbol::from_static(RECEIVER_RUNTIME_METRIC));
+    }
+    let mut properties = vec![(Symbol::from_static(RECEIVER_NAME), Value::from(identifier))];
+    if let Some(level) = spec.owner_level {
+        properties.push((Symbol::from_static(EPOCH), Value::Long(level)));
+    }
+    Attach {
+        snd_settle_mode: Some(SETTLED),
+        rcv_settle_mode: Some(FIRST),
+        source: Some(Source {
+            address: Some(spec.address.to_string()),
+            filter: vec![selector::filter(start)],
+        }),
+        target: Some(Target { address: Some(identifier.to_owned()) }),
+        desired_capabilities,
+        properties,
+        ..Attach::new(link_name(identifier), amqp::Role::Receiver)
+    }
+}
+
+/// A name that no other link has: two of one name on a connection are one and the same link.
+fn link_name(identifier: &str) -> String {
+    format!("{identifier}-{:016x}", u64::from_ne_bytes(runtime::random_bytes()))
+}

@@ -1,0 +1,209 @@
+//! Reading the properties of the hub and its partitions.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+
+use super::config::Config;
+use super::jitter;
+use super::request::RequestLinks;
+use super::shared::Shared;
+use crate::amqp::Connection;
+use crate::dialect::management;
+use crate::dialect::rpc::Reply;
+use crate::error::{Error, ErrorKind};
+use crate::model::moment::Moment;
+use crate::runtime;
+
+/// A question that a caller waits for.
+pub(super) struct Request {
+    /// The partition asked about; `None`: the hub.
+    partition: Option<String>,
+    answer: oneshot::Sender<Result<Reply, Error>>,
+    failed: u32,
+    attempt_ends: Moment,
+    ends: Option<Moment>,
+    /// Not to be asked before.
+    pause: Option<Moment>,
+}
+
+/// The questions of one client.
+pub(super) struct Management {
+    pub(super) links: RequestLinks,
+    waiting: Vec<Request>,
+    asked: HashMap<u64, Request>,
+}
+
+/// Asks, and waits for the answer.
+pub(super) async fn ask(shared: &std::sync::Arc<Shared>, partition: Option<&str>) -> Result<Reply, Error> {
+    let (answer, answered) = oneshot::channel();
+    let retry = &shared.config.retry;
+    let now = runtime::now();
+    let ends = retry.total_deadline.map(|total| now + total);
+    let attempt_ends = now + retry.attempt_timeout;
+    let request = Request {
+        partition: partition.map(str::to_owned),
+        answer,
+        failed: 0,
+        attempt_ends: ends.map_or(attempt_ends, |ends| ends.min(attempt_ends)),
+        ends,
+        pause: None,
+    };
+    let describe = |error| describe(error, &shared.config, partition);
+    shared.request(request).map_err(describe)?;
+    answered.await.unwrap_or_else(|_| Err(super::shared::closed())).map_err(describe)
+}
+
+impl Management {
+    pub(super) fn new() -> Self {
+        Management { links: RequestLinks::new("$management"), waiting: Vec::new(), asked: HashMap::new() }
+    }
+
+    pub(super) fn push(&mut self, request: Request) {
+        self.waiting.push(request);
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.waiting.is_empty() || !self.asked.is_empty()
+    }
+
+    /// Whether a question could be asked now.
+    pub(super) fn has_questions(&self, now: Moment) -> bool {
+        self.waiting.iter().any(|request| request.pause.is_none_or(|pause| pause <= now))
+    }
+
+    /// When [`expire`](Self::expire) or [`ask`](Self::ask) should be called.
+    pub(super) fn next_deadline(&self, now: Moment) -> Option<Moment> {
+        let waiting = self.waiting.iter().map(|request| {
+            let pause = request.pause.filter(|pause| *pause > now);
+            pause.map_or(request.attempt_ends, |pause| pause.min(request.attempt_ends))
+        });
+        waiting.chain(self.asked.values().map(|request| request.attempt_ends)).min()
+    }
+
+    /// Asks what waits; `token` opens the hub.
+    pub(super) fn ask(&mut self, engine: &mut Connection, config: &Config, token: &str, now: Moment) {
+        for request in std::mem::take(&mut self.waiting) {
+            if request.answer.is_canceled() {
+                continue;
+            }
+            let caller = match request.pause {
+                Some(pause) if pause > now => None,
+                _ => self.links.next_caller(),
+            };
+            let Some((id, caller)) = caller else {
+                self.waiting.push(request);
+                continue;
+            };
+            let question = management::Request {
+                caller,
+                hub: config.hub.clone(),
+                partition: request.partition.clone(),
+                security_token: Some(token.to_owned()),
+            };
+            self.links.send(engine, question.encode());
+            self.asked.insert(id, request);
+        }
+    }
+
+    /// A reply arrived on `$management`.
+    pub(super) fn answered(&mut self, payload: &Bytes, config: &Config, now: Moment) {
+        let Ok((id, reply)) = RequestLinks::reply(payload) else {
+            tracing::warn!("an answer from '$management' makes no sense");
+            return;
+        };
+        let Some(mut request) = id.and_then(|id| self.asked.remove(&id)) else { return };
+        if reply.is_success() {
+            request.answer(Ok(reply));
+            return;
+        }
+        let Err(error) = reply.into_body() else { return };
+        if request.has_failed(&error, config, now) {
+            request.answer(Err(error));
+        } else {
+            let is_busy = error.kind() == ErrorKind::ServerBusy;
+            request.pause = Some(now + config.retry.pause(request.failed, jitter(), is_busy));
+            self.waiting.push(request);
+        }
+    }
+
+    /// An attempt failed for every question; those with attempts left are asked again.
+    pub(super) fn interrupted(&mut self, error: &Error, config: &Config, now: Moment) {
+        for mut request in std::mem::take(&mut self.waiting) {
+            match request.has_failed(error, config, now) {
+                true => request.answer(Err(error.clone())),
+                false => self.waiting.push(request),
+            }
+        }
+        self.unanswered(error, config, now);
+    }
+
+    /// What has been asked will not be answered; it is asked again while attempts are left.
+    pub(super) fn unanswered(&mut self, error: &Error, config: &Config, now: Moment) {
+        for mut request in std::mem::take(&mut self.asked).into_values() {
+            match request.has_failed(error, config, now) {
+                true => request.answer(Err(error.clone())),
+                false => {
+                    request.pause = Some(now + config.retry.pause(request.failed, jitter(), false));
+                    self.waiting.push(request);
+                }
+            }
+        }
+    }
+
+    /// Every question fails with `error`.
+    pub(super) fn fail_all(&mut self, error: &Error) {
+        let asked = std::mem::take(&mut self.asked).into_values();
+        for mut request in std::mem::take(&mut self.waiting).into_iter().chain(asked) {
+            request.failed += 1;
+            request.answer(Err(error.clone()));
+        }
+    }
+
+    /// Ends the attempts whose time is up; whether one had been asked and stayed unanswered.
+    pub(super) fn expire(&mut self, now: Moment, config: &Config) -> bool {
+        let error = Error::new(ErrorKind::Timeout, "the service did not answer in time");
+        let late = |request: &Request| request.attempt_ends <= now;
+        let asked: Vec<u64> =
+            self.asked.iter().filter(|(_, request)| late(request)).map(|(id, _)| *id).collect();
+        let is_unanswered = !asked.is_empty();
+        let asked: Vec<Request> = asked.into_iter().filter_map(|id| self.asked.remove(&id)).collect();
+        let (waiting, still) = std::mem::take(&mut self.waiting).into_iter().partition(late);
+        self.waiting = still;
+        let waiting: Vec<Request> = waiting;
+        for mut request in waiting.into_iter().chain(asked) {
+            match request.has_failed(&error, config, now) {
+                true => request.answer(Err(error.clone())),
+                false => self.waiting.push(request),
+            }
+        }
+        is_unanswered
+    }
+}
+
+impl Request {
+    /// Counts a failed attempt; whether it was the last.
+    fn has_failed(&mut self, error: &Error, config: &Config, now: Moment) -> bool {
+        self.failed += 1;
+        let attempt_ends = now + config.retry.attempt_timeout;
+        self.attempt_ends = self.ends.map_or(attempt_ends, |ends| ends.min(attempt_ends));
+        !error.is_transient()
+            || self.failed >= config.retry.max_attempts
+            || self.ends.is_some_and(|ends| ends <= now)
+    }
+
+    fn answer(self, answer: Result<Reply, Error>) {
+        // Nobody listens when the caller has lost interest.
+        let _ = self.answer.send(answer.map_err(|error| error.with_attempts(self.failed)));
+    }
+}
+
+fn describe(error: Error, config: &Config, partition: Option<&str>) -> Error {
+    let entity = match partition {
+        Some(partition) => format!("{}/Partitions/{partition}", config.hub),
+        None => config.hub.clone(),
+    };
+    error.with_operation("read the properties of").with_entity(entity)
+}

@@ -1,0 +1,107 @@
+//! One task owns one connection; cheap handles talk to it.
+//!
+//! [`Client`] is what producers and consumers stand on. Behind it are a letter box ([`shared`]), links as callers
+//! see them ([`sender`], [`receiver`]), and the task ([`driver`]) that owns the socket and the engine.
+
+mod authorization;
+mod builder;
+mod config;
+mod credential;
+mod driver;
+mod endpoint;
+mod events;
+mod link;
+mod links;
+mod management;
+mod options;
+mod receiver;
+mod request;
+mod sender;
+mod shared;
+mod wire;
+
+use std::sync::Arc;
+
+pub use builder::ClientBuilder;
+pub(crate) use builder::FromClient;
+pub use credential::{AccessToken, TokenProvider};
+pub use options::{ClientOptions, Transport};
+pub(crate) use receiver::{ReceiverHandle, ReceiverSpec, Taken};
+pub(crate) use sender::{Message, SenderHandle};
+
+use crate::dialect::address::Address;
+use crate::dialect::management::{HubProperties, PartitionProperties};
+use crate::error::{Error, ErrorKind};
+use crate::runtime;
+use config::Config;
+use shared::Shared;
+
+/// A client's end of its connection. The connection is made when something needs it, and closed with the last
+/// clone.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Owner>);
+
+/// Closes the connection when the last handle is gone.
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    fn new(config: Config) -> Self {
+        Client(Arc::new(Owner { shared: Shared::new(config) }))
+    }
+
+    /// The hub that it leads to.
+    pub(crate) fn hub(&self) -> &str {
+        &self.0.shared.config.hub
+    }
+
+    /// A link to send through.
+    pub(crate) fn sender(&self, address: Address) -> SenderHandle {
+        SenderHandle::new(&self.0.shared, address)
+    }
+
+    /// A link to receive from.
+    pub(crate) fn receiver(&self, spec: ReceiverSpec) -> ReceiverHandle {
+        ReceiverHandle::new(&self.0.shared, spec)
+    }
+
+    pub(crate) async fn hub_properties(&self) -> Result<HubProperties, Error> {
+        HubProperties::from_reply(management::ask(&self.0.shared, None).await?)
+    }
+
+    pub(crate) async fn partition_properties(&self, partition: &str) -> Result<PartitionProperties, Error> {
+        PartitionProperties::from_reply(management::ask(&self.0.shared, Some(partition)).await?)
+    }
+
+    /// Closes the connection for every clone. Resolves when it is down.
+    pub(crate) async fn close(&self) {
+        // Dropped without a word when there is nothing to close.
+        let _ = self.0.shared.close().await;
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        drop(self.shared.close());
+    }
+}
+
+/// Refuses what cannot be a partition's id, before it becomes part of an address.
+pub(crate) fn check_partition_id(id: &str) -> Result<(), Error> {
+    const LONGEST: usize = 64;
+    if !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Ok(());
+    }
+    let shown: String = id.escape_debug().take(LONGEST).collect();
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("'{shown}' is not the id of a partition, such as '0'"),
+    ))
+}
+
+/// A random number in `0.0..1.0`, to spread what would otherwise happen all at once.
+fn jitter() -> f64 {
+    let random = u32::from_ne_bytes(runtime::random_bytes());
+    f64::from(random) / (f64::from(u32::MAX) + 1.0)
+}

@@ -1,0 +1,325 @@
+//! The client that sends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::batch::{BatchOptions, EventBatch};
+use super::send_all;
+use crate::client::{Client, ClientBuilder, FromClient, Message, SenderHandle};
+use crate::dialect::address::Address;
+use crate::dialect::codec;
+use crate::dialect::event::EventData;
+use crate::dialect::management::{HubProperties, PartitionProperties};
+use crate::error::{Error, ErrorKind};
+
+/// Sends events to one event hub.
+///
+/// Cheap to clone; clones share one connection, which is made when it is first needed and made again when it is lost.
+/// Many calls may be under way at once: they share links and leave together.
+///
+/// An event whose call fails may still have been stored, when the connection was lost before the answer came: delivery
+/// is at least once, never less.
+///
+/// ```
+/// # use eventhubs::{EventData, ProducerClient, SendOptions};
+/// # async fn example(connection_string: &str) -> Result<(), eventhubs::Error> {
+/// let producer = ProducerClient::from_connection_string(connection_string)?;
+/// producer.send("the service chooses the partition").await?;
+/// producer.send(EventData::from("same key, same partition").with_partition_key("device-7")).await?;
+/// producer.send_with("into this one", SendOptions::to_partition("0")).await?;
+/// producer.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ProducerClient(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    /// The link on which the service chooses the partition.
+    hub: Arc<SenderHandle>,
+    /// Links to partitions, made when they are first used.
+    partitions: Mutex<HashMap<String, Arc<SenderHandle>>>,
+}
+
+/// Where events go. By default the service chooses a partition, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// The partition.
+    pub partition_id: Option<String>,
+    /// What the service chooses the partition by. Not together with `partition_id`.
+    pub partition_key: Option<String>,
+}
+
+impl SendOptions {
+    /// To one partition.
+    pub fn to_partition(id: impl Into<String>) -> Self {
+        SendOptions { partition_id: Some(id.into()), partition_key: None }
+    }
+
+    /// To the partition that the service chooses by `key`.
+    pub fn with_key(key: impl Into<String>) -> Self {
+        SendOptions { partition_id: None, partition_key: Some(key.into()) }
+    }
+}
+
+impl ProducerClient {
+    /// A client with default options. The connection string must name the event hub (`EntityPath`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConnectionString`], [`ErrorKind::InvalidArgument`].
+    pub fn from_connection_string(text: impl AsRef<str>) -> Result<Self, Error> {
+        Self::builder().connection_string(text).build()
+    }
+
+    /// Says where the event hub is, what opens it, and how to behave.
+    pub fn builder() -> ClientBuilder<ProducerClient> {
+        ClientBuilder::new()
+    }
+
+    /// The event hub's name.
+    pub fn event_hub(&self) -> &str {
+        self.0.client.hub()
+    }
+
+    /// Sends one event, to the partition of its key, or to the one that the service chooses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MessageTooLarge`], [`ErrorKind::Unauthorized`], [`ErrorKind::NotFound`], or what is left of a
+    /// passing failure when all attempts are used up: [`ErrorKind::Timeout`], [`ErrorKind::ConnectionLost`],
+    /// [`ErrorKind::ConnectFailed`], [`ErrorKind::ServerBusy`].
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, an event that is still waiting is not sent. One that has left may be stored.
+    pub async fn send(&self, event: impl Into<EventData>) -> Result<(), Error> {
+        let message = encoded(&event.into()).map_err(|error| self.describe(error))?;
+        self.0.hub.submit(message)?.await
+    }
+
+    /// Sends one event where `options` say.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`ErrorKind::InvalidArgument`] when both a key and a partition are given.
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn send_with(&self, event: impl Into<EventData>, options: SendOptions) -> Result<(), Error> {
+        let mut event = event.into();
+        let sender = self.sender(&options, event.partition_key())?;
+        if let Some(key) = options.partition_key {
+            event = event.with_partition_key(key);
+        }
+        let message = encoded(&event).map_err(|error| self.describe(error))?;
+        let sent = sender.submit(message)?.await;
+        self.forget_unknown(&sender, &sent);
+        sent
+    }
+
+    /// An empty batch for the partition that the service chooses, with room for as much as the service takes at once.
+    ///
+    /// # Errors
+    /// As [`create_batch_with`](Self::create_batch_with).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn create_batch(&self) -> Result<EventBatch, Error> {
+        self.create_batch_with(BatchOptions::default()).await
+    }
+
+    /// An empty batch. Connects, to learn how much the service takes at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when both a key and a partition are given, or a larger size than the service
+    /// takes; whatever keeps the link from being made.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn create_batch_with(&self, options: BatchOptions) -> Result<EventBatch, Error> {
+        let BatchOptions { partition_id, partition_key, max_size } = options;
+        let route = SendOptions { partition_id, partition_key };
+        let sender = self.sender(&route, None)?;
+        let limit = self.limit(&sender).await?;
+        let max_size = match max_size {
+            Some(wanted) if wanted > limit || wanted == 0 => {
+                let message =
+                    format!("a batch of {wanted} bytes is asked for, from 1 to {limit} are allowed");
+                return Err(self.describe(Error::new(ErrorKind::InvalidArgument, message)));
+            }
+            Some(wanted) => wanted,
+            None => limit,
+        };
+        let inner =
+            codec::EventBatch::new(max_size, route.partition_key).map_err(|error| self.describe(error))?;
+        Ok(EventBatch { inner, partition_id: route.partition_id })
+    }
+
+    /// Sends a batch: all its events or none, in order, into one partition. An empty batch is sent at once.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send), for all events of the batch together.
+    pub async fn send_batch(&self, batch: EventBatch) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let route = SendOptions { partition_id: batch.partition_id, partition_key: None };
+        let sender = self.sender(&route, None)?;
+        let sent = sender.submit(batch.inner.finish().into())?.await;
+        self.forget_unknown(&sender, &sent);
+        sent
+    }
+
+    /// Sends any number of events, in as few batches as they need. Events with the same partition key stay in order, and
+    /// so do all events when `options` name one partition or key; others are spread by the service.
+    ///
+    /// Events are encoded some 32 MiB ahead of what is sent. When an event among them is too large, nothing of those
+    /// 32 MiB is sent; what came before has been.
+    ///
+    /// Returns how many events were sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). When one event is to blame, [`Error::event_index`] says which.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, some events have been sent and others have not.
+    pub async fn send_all<I>(&self, events: I, options: SendOptions) -> Result<usize, Error>
+    where
+        I: IntoIterator,
+        I::Item: Into<EventData>,
+    {
+        let sender = self.sender(&options, None)?;
+        let sent = match self.limit(&sender).await {
+            Ok(limit) => {
+                let events = events.into_iter().map(Into::into);
+                send_all::run(&sender, limit, events, &options, |error| self.describe(error)).await
+            }
+            Err(error) => Err(error),
+        };
+        self.forget_unknown(&sender, &sent);
+        sent
+    }
+
+    /// The properties of the event hub.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Unauthorized`], or what is left of a passing failure.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn hub_properties(&self) -> Result<HubProperties, Error> {
+        self.0.client.hub_properties().await
+    }
+
+    /// The ids of the event hub's partitions.
+    ///
+    /// # Errors
+    /// As [`hub_properties`](Self::hub_properties).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn partition_ids(&self) -> Result<Vec<String>, Error> {
+        Ok(self.hub_properties().await?.partition_ids)
+    }
+
+    /// The properties of one partition.
+    ///
+    /// # Errors
+    /// As [`hub_properties`](Self::hub_properties).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
+        self.0.client.partition_properties(partition_id).await
+    }
+
+    /// Closes the connection, for every clone of this client. Calls that are under way fail with
+    /// [`ErrorKind::Closed`]; await them first. Dropping the last clone closes, too, without waiting.
+    ///
+    /// # Cancel safety
+    /// The connection is closed whether the future is awaited to its end or not.
+    pub async fn close(&self) {
+        self.0.client.close().await;
+    }
+
+    fn sender(&self, route: &SendOptions, own_key: Option<&str>) -> Result<Arc<SenderHandle>, Error> {
+        let invalid = |message: String| Err(self.describe(Error::new(ErrorKind::InvalidArgument, message)));
+        match (&route.partition_id, route.partition_key.as_deref(), own_key) {
+            (Some(id), Some(key), _) | (Some(id), None, Some(key)) => invalid(format!(
+                "both partition '{id}' and partition key '{key}' are given: leave one out, as each decides \
+                 about the partition"
+            )),
+            (None, Some(key), Some(own)) if key != own => {
+                invalid(format!("partition key '{key}' is asked for, but the event has '{own}'"))
+            }
+            (None, ..) => Ok(self.0.hub.clone()),
+            (Some(id), None, None) => {
+                crate::client::check_partition_id(id).map_err(|error| self.describe(error))?;
+                let mut partitions = self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(sender) = partitions.get(id) {
+                    return Ok(sender.clone());
+                }
+                let hub = self.event_hub().to_owned();
+                let sender =
+                    Arc::new(self.0.client.sender(Address::HubPartition { hub, partition: id.clone() }));
+                partitions.insert(id.clone(), sender.clone());
+                Ok(sender)
+            }
+        }
+    }
+
+    async fn limit(&self, sender: &SenderHandle) -> Result<u64, Error> {
+        if let Some(limit) = sender.limit() {
+            return Ok(limit);
+        }
+        sender.attached()?.await?;
+        let missing = || Error::new(ErrorKind::Internal, "the link is attached, but its limit is not known");
+        sender.limit().ok_or_else(missing)
+    }
+
+    /// Whoever tries out partitions that do not exist must not collect links to them.
+    fn forget_unknown<T>(&self, sender: &Arc<SenderHandle>, sent: &Result<T, Error>) {
+        let is_unknown =
+            |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidArgument);
+        if !sent.as_ref().is_err_and(is_unknown) {
+            return;
+        }
+        let mut partitions = self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        partitions.retain(|_, known| !Arc::ptr_eq(known, sender));
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        error.with_operation("send to").with_entity(self.event_hub())
+    }
+}
+
+impl FromClient for ProducerClient {
+    fn from_client(client: Client, _consumer_group: Option<String>) -> Result<Self, Error> {
+        let hub = client.sender(Address::Hub { hub: client.hub().to_owned() });
+        Ok(ProducerClient(Arc::new(Inner { hub: Arc::new(hub), partitions: Mutex::default(), client })))
+    }
+}
+
+impl fmt::Debug for ProducerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerClient").field("event_hub", &self.event_hub()).finish_non_exhaustive()
+    }
+}
+
+fn encoded(event: &EventData) -> Result<Message, Error> {
+    Ok(Message { format: 0, head: codec::encode_event(event)?, body: bytes::Bytes::new() })
+}
+
+impl From<codec::EncodedBatch> for Message {
+    fn from(batch: codec::EncodedBatch) -> Self {
+        Message { format: batch.message_format, head: batch.head, body: batch.body }
+    }
+}
+
+const _: () = {
+    const fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<ProducerClient>();
+};
