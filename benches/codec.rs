@@ -7,8 +7,8 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use eventhubs::amqp::message;
-use eventhubs::dialect::codec::{EncodedBatch, Publication, Stamp, encode_event};
-use eventhubs::{EventBatch, EventData, ReceivedEvent, Timestamp};
+use eventhubs::dialect::codec::{EncodedBatch, EventBatch, Publication, Stamp, encode_event};
+use eventhubs::{EventData, ReceivedEvent, Timestamp};
 
 const SIZES: [usize; 3] = [64, 1024, 16_384];
 const MEBIBYTE: u64 = 1 << 20;
