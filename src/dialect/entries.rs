@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::amqp::decode::{self, DecodeError, Reader};
+use crate::amqp::message::Span;
 
 /// Walks over a map section's value.
 pub(super) struct Entries<'a> {
@@ -20,8 +21,9 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// The entries of the map that lies between `start` and `end`; nothing is no entry.
-    pub(super) fn new(bytes: &'a Bytes, start: usize, end: usize) -> Result<Self, DecodeError> {
+    /// The entries of the map that lies at `span`; nothing is no entry.
+    pub(super) fn new(bytes: &'a Bytes, span: Span) -> Result<Self, DecodeError> {
+        let (start, end) = (span.start as usize, span.end as usize);
         if start == end {
             return Ok(Entries { bytes, reader: Reader::range(bytes, start, end), left: 0 });
         }
@@ -70,10 +72,10 @@ impl<'a> Entry<'a> {
     }
 
     /// Where the text of the value lies, when it is a string or symbol in UTF-8.
-    pub(super) fn text_span(&self) -> Option<(usize, usize)> {
+    pub(super) fn text_span(&self) -> Option<Span> {
         let (head, text) = text(self.encoded_value())?;
         std::str::from_utf8(text).ok()?;
-        Some((self.value + head, self.end))
+        Some(Span { start: (self.value + head) as u32, end: self.end as u32 })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod conditions;
 mod entries;
 pub mod event;
+mod head;
 pub mod management;
 pub mod received;
 pub mod rpc;

@@ -11,6 +11,7 @@ use super::annotations::{
 };
 use super::entries::Entries;
 use super::event::EventData;
+use super::head::{Head, HeadError};
 use crate::amqp::decode::DecodeError;
 use crate::amqp::message::{self, Body, Header, Properties, Sections, Span};
 use crate::error::{Error, ErrorKind};
@@ -26,10 +27,7 @@ const SERVICE_ANNOTATIONS: [&str; 5] =
 pub struct ReceivedEvent {
     payload: Bytes,
     sections: Sections,
-    sequence_number: i64,
-    enqueued_time: Timestamp,
-    offset: Span,
-    partition_key: Option<Span>,
+    head: Head,
     /// Shared by all events of a stream.
     partition_id: Option<Arc<str>>,
 }
@@ -75,38 +73,14 @@ impl ReceivedEvent {
     /// [`ErrorKind::Protocol`] when the bytes are not a message, or the service's annotations are missing.
     pub fn parse(payload: Bytes) -> Result<Self, Error> {
         let sections = message::sections(&payload).map_err(|error| undecodable("event", error))?;
-        let annotations = sections.message_annotations;
-        let (mut sequence_number, mut enqueued_time, mut offset) = (None, None, None);
-        let mut partition_key = None;
-        let span = |(start, end): (usize, usize)| Span { start: start as u32, end: end as u32 };
-        let broken = |error| undecodable("event's annotations", error);
-        let mut entries =
-            Entries::new(&payload, annotations.start as usize, annotations.end as usize).map_err(broken)?;
-        while let Some(entry) = entries.next().map_err(broken)? {
-            let name = entry.name().unwrap_or_default();
-            // Told apart by their lengths first: no two of the four share one.
-            if name == SEQUENCE_NUMBER.as_bytes() {
-                sequence_number = entry.integer();
-            } else if name == OFFSET.as_bytes() {
-                offset = entry.text_span();
-            } else if name == ENQUEUED_TIME.as_bytes() {
-                enqueued_time = entry.integer();
-            } else if name == PARTITION_KEY.as_bytes() {
-                partition_key = entry.text_span().map(span);
-            }
-        }
-        let missing = |name: &str| {
-            Error::new(ErrorKind::Protocol, format!("an event arrived without a proper annotation '{name}'"))
-        };
-        Ok(ReceivedEvent {
-            sequence_number: sequence_number.ok_or_else(|| missing(SEQUENCE_NUMBER))?,
-            enqueued_time: Timestamp::from_millis(enqueued_time.ok_or_else(|| missing(ENQUEUED_TIME))?),
-            offset: span(offset.ok_or_else(|| missing(OFFSET))?),
-            partition_key,
-            partition_id: None,
-            sections,
-            payload,
-        })
+        let head = Head::read(&payload, sections.message_annotations).map_err(|error| match error {
+            HeadError::Malformed(error) => undecodable("event's annotations", error),
+            HeadError::Missing(name) => Error::new(
+                ErrorKind::Protocol,
+                format!("an event arrived without a proper annotation '{name}'"),
+            ),
+        })?;
+        Ok(ReceivedEvent { payload, sections, head, partition_id: None })
     }
 
     /// Says which partition it came from, which the message itself does not.
@@ -123,22 +97,22 @@ impl ReceivedEvent {
 
     /// The event's number in its partition: the first has 0, the next one more.
     pub fn sequence_number(&self) -> i64 {
-        self.sequence_number
+        self.head.sequence_number
     }
 
     /// Where the event lies in its partition: what a checkpoint keeps.
     pub fn offset(&self) -> &str {
-        self.text(self.offset)
+        self.text(self.head.offset)
     }
 
     /// When the service took the event.
     pub fn enqueued_time(&self) -> Timestamp {
-        self.enqueued_time
+        Timestamp::from_millis(self.head.enqueued_time)
     }
 
     /// The partition key that it was sent with.
     pub fn partition_key(&self) -> Option<&str> {
-        self.partition_key.map(|span| self.text(span))
+        self.head.partition_key.map(|span| self.text(span))
     }
 
     /// The body, decoded.
@@ -157,15 +131,15 @@ impl ReceivedEvent {
     /// [`ErrorKind::Protocol`] when the body is malformed, [`ErrorKind::InvalidArgument`] when it does not
     /// consist of bytes: [`body`](Self::body) gives it.
     pub fn body_bytes(&self) -> Result<Bytes, Error> {
-        let body = self.sections.body.of(&self.payload);
-        match *body {
-            [0x00, 0x53, 0x75, 0xa0, len, ref data @ ..] if data.len() == usize::from(len) => {
-                return Ok(body.slice(5..));
+        let (start, end) = (self.sections.body.start as usize, self.sections.body.end as usize);
+        match &self.payload[start..end] {
+            [0x00, 0x53, 0x75, 0xa0, len, data @ ..] if data.len() == usize::from(*len) => {
+                return Ok(self.payload.slice(start + 5..end));
             }
-            [0x00, 0x53, 0x75, 0xb0, a, b, c, d, ref data @ ..]
-                if data.len() == u32::from_be_bytes([a, b, c, d]) as usize =>
+            [0x00, 0x53, 0x75, 0xb0, a, b, c, d, data @ ..]
+                if data.len() == u32::from_be_bytes([*a, *b, *c, *d]) as usize =>
             {
-                return Ok(body.slice(8..));
+                return Ok(self.payload.slice(start + 8..end));
             }
             _ => {}
         }
@@ -226,10 +200,8 @@ impl ReceivedEvent {
     /// # Errors
     /// [`ErrorKind::Protocol`] when the delivery's annotations are malformed.
     pub fn last_enqueued(&self) -> Result<Option<LastEnqueued>, Error> {
-        let span = self.sections.delivery_annotations;
         let broken = |error| undecodable("event's delivery annotations", error);
-        let mut entries =
-            Entries::new(&self.payload, span.start as usize, span.end as usize).map_err(broken)?;
+        let mut entries = Entries::new(&self.payload, self.sections.delivery_annotations).map_err(broken)?;
         let (mut sequence_number, mut offset, mut enqueued_time, mut retrieved_at) = (None, None, None, None);
         while let Some(entry) = entries.next().map_err(broken)? {
             match entry.name().and_then(|name| std::str::from_utf8(name).ok()) {
@@ -240,13 +212,13 @@ impl ReceivedEvent {
                 _ => {}
             }
         }
-        let (Some(sequence_number), Some((start, end))) = (sequence_number, offset) else {
+        let (Some(sequence_number), Some(offset)) = (sequence_number, offset) else {
             return Ok(None);
         };
         let time = |millis: Option<i64>| Timestamp::from_millis(millis.unwrap_or_default());
         Ok(Some(LastEnqueued {
             sequence_number,
-            offset: self.text(Span { start: start as u32, end: end as u32 }).to_owned(),
+            offset: self.text(offset).to_owned(),
             enqueued_time: time(enqueued_time),
             retrieved_at: time(retrieved_at),
         }))
@@ -325,9 +297,9 @@ impl fmt::Debug for ReceivedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedEvent")
             .field("partition_id", &self.partition_id())
-            .field("sequence_number", &self.sequence_number)
+            .field("sequence_number", &self.sequence_number())
             .field("offset", &self.offset())
-            .field("enqueued_time", &format_args!("{}", self.enqueued_time))
+            .field("enqueued_time", &format_args!("{}", self.enqueued_time()))
             .field("partition_key", &self.partition_key())
             .field("bytes", &self.payload.len())
             .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! What a service makes of a publication: the events in it, and the form in which they are kept and delivered.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::amqp::decode::DecodeError;
 use crate::amqp::message::{self, Span};
@@ -9,6 +9,7 @@ use crate::dialect::annotations::{
     SEQUENCE_NUMBER_EPOCH,
 };
 use crate::dialect::entries::Entries;
+use crate::dialect::head::NewHead;
 use crate::model::value::Timestamp;
 
 /// Annotations that a producer cannot make: what it sends under these names is dropped.
@@ -20,9 +21,6 @@ const COPIED: usize = 16 * 1024;
 
 /// What an arena is made of: room for the heads of about a hundred events, or some small events.
 const ARENA: usize = 16 * 1024;
-
-/// An upper bound of a head without the texts of partition key and publisher and without kept annotations.
-const HEAD: usize = 200;
 
 /// Events that were published together, found in what arrived and not yet given a place.
 #[derive(Debug)]
@@ -144,7 +142,17 @@ impl Publication {
             *arena = BytesMut::with_capacity(needed.max(ARENA));
         }
         for event in self.events {
-            put_head(arena, stamp, &self.labels[event.label], self.publisher.as_deref());
+            let label = &self.labels[event.label];
+            let head = NewHead {
+                sequence_number: stamp.sequence_number,
+                offset: stamp.offset,
+                enqueued_time: stamp.enqueued_time.as_millis(),
+                partition_key: label.key.as_deref(),
+                publisher: self.publisher.as_deref(),
+                kept: &label.kept,
+                kept_count: label.kept_count,
+            };
+            head.put(arena);
             let mut body = event.bare;
             if self.copied {
                 arena.extend_from_slice(&body);
@@ -185,14 +193,16 @@ impl Publication {
                 self.labels.push(label);
                 last = span.of(&event);
             }
-            self.push(self.labels.len() - 1, sections.bare.of(&event));
+            let bare = sections.bare;
+            let bare = if bare.len() == event.len() { event } else { bare.of(&event) };
+            self.push(self.labels.len() - 1, bare);
         }
         Ok(())
     }
 
     fn push(&mut self, label: usize, bare: Bytes) {
         let Label { key, kept, .. } = &self.labels[label];
-        self.size += (HEAD + key.as_ref().map_or(0, String::len) + kept.len() + bare.len()) as u64;
+        self.size += (NewHead::ROOM + key.as_ref().map_or(0, String::len) + kept.len() + bare.len()) as u64;
         self.events.push(Event { label, bare });
     }
 }
@@ -208,14 +218,16 @@ impl Label {
     /// Reads an event's annotations. The service's own are not taken from a producer.
     fn of(message: &Bytes, annotations: Span) -> Result<Self, DecodeError> {
         let mut label = Label::default();
-        let mut entries = Entries::new(message, annotations.start as usize, annotations.end as usize)?;
+        let mut entries = Entries::new(message, annotations)?;
         while let Some(entry) = entries.next()? {
             let name = entry.name();
             if name == Some(PARTITION_KEY.as_bytes()) {
                 // A key of another type than text is none.
                 label.key = entry
                     .text_span()
-                    .and_then(|(start, end)| std::str::from_utf8(&message[start..end]).ok())
+                    .and_then(|span| {
+                        std::str::from_utf8(&message[span.start as usize..span.end as usize]).ok()
+                    })
                     .map(str::to_owned);
             } else if !name.is_some_and(|name| RESERVED.iter().any(|reserved| reserved.as_bytes() == name)) {
                 label.kept.extend_from_slice(entry.encoded());
@@ -224,75 +236,4 @@ impl Label {
         }
         Ok(label)
     }
-}
-
-/// Appends the annotations with which an event is delivered, in the service's order. Written by hand because
-/// every event passes here.
-fn put_head(out: &mut BytesMut, stamp: Stamp, label: &Label, publisher: Option<&str>) {
-    const NUMBER: &[u8] = b"\xa3\x1bx-opt-sequence-number-epoch\x54\xff\xa3\x15x-opt-sequence-number";
-    const PLACE: &[u8] = b"\xa3\x0cx-opt-offset";
-    const TIME: &[u8] = b"\xa3\x13x-opt-enqueued-time\x83";
-    const KEY: &[u8] = b"\xa3\x13x-opt-partition-key";
-    const PUBLISHER: &[u8] = b"\xa3\x14x-opt-publisher-name";
-    let mut digits = [0; 20];
-    let offset = decimal(stamp.offset, &mut digits);
-    let short = i8::try_from(stamp.sequence_number);
-    let mut size = NUMBER.len() + if short.is_ok() { 2 } else { 9 };
-    size += PLACE.len() + 2 + offset.len() + TIME.len() + 8 + label.kept.len();
-    size += label.key.as_ref().map_or(0, |key| KEY.len() + text_size(key));
-    size += publisher.map_or(0, |name| PUBLISHER.len() + text_size(name));
-    let texts = u32::from(label.key.is_some()) + u32::from(publisher.is_some());
-    let count = 2 * (4 + texts + label.kept_count);
-    out.put_slice(&[0x00, 0x53, 0x72]);
-    match (u8::try_from(size + 1), u8::try_from(count)) {
-        (Ok(size), Ok(count)) => out.put_slice(&[0xc1, size, count]),
-        _ => {
-            out.put_u8(0xd1);
-            out.put_u32(size as u32 + 4);
-            out.put_u32(count);
-        }
-    }
-    out.put_slice(NUMBER);
-    match short {
-        Ok(short) => out.put_slice(&[0x55, short as u8]),
-        Err(_) => {
-            out.put_u8(0x81);
-            out.put_i64(stamp.sequence_number);
-        }
-    }
-    out.put_slice(PLACE);
-    out.put_slice(&[0xa1, offset.len() as u8]);
-    out.put_slice(offset);
-    out.put_slice(TIME);
-    out.put_i64(stamp.enqueued_time.as_millis());
-    for (name, text) in [(KEY, label.key.as_deref()), (PUBLISHER, publisher)] {
-        if let Some(text) = text {
-            out.put_slice(name);
-            crate::amqp::encode::string(out, text);
-        }
-    }
-    out.put_slice(&label.kept);
-}
-
-fn text_size(text: &str) -> usize {
-    text.len() + if text.len() < 256 { 2 } else { 5 }
-}
-
-/// The digits of a number, without an allocation.
-fn decimal(number: i64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut rest = number.unsigned_abs();
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        at -= 1;
-        digits[at] = b'-';
-    }
-    &digits[at..]
 }
