@@ -36,7 +36,9 @@ macro_rules! feeds {
     };
 }
 
-feeds! { engine_client, engine_server, message, connection_string, selector, sas, address }
+feeds! {
+    engine_client, engine_server, message, publication, request, connection_string, selector, sas, address,
+}
 
 /// Seeds as files, for libFuzzer to start from.
 #[test]

@@ -5,15 +5,19 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventhubs::amqp::{
     AmqpError, Attach, Config, Connection, Event, Limits, LinkId, Outcome, Outgoing, Role, SaslProfile,
     Target, message,
 };
-use eventhubs::dialect::{address::Address, selector};
+use eventhubs::dialect::annotations::BATCH_FORMAT;
+use eventhubs::dialect::codec::{EventBatch, Publication, Stamp, encode_event};
+use eventhubs::dialect::rpc::{Caller, Reply};
+use eventhubs::dialect::{address::Address, cbs, management, selector};
 use eventhubs::model::connection_string::ConnectionString;
 use eventhubs::model::moment::Moment;
 use eventhubs::model::sas::SasToken;
+use eventhubs::{EventData, HubProperties, PartitionProperties, ReceivedEvent, Timestamp};
 
 /// One entry point, by the name of its fuzz target.
 pub struct Entry {
@@ -28,6 +32,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "engine_client", feed: engine_client, seeds: server_conversation },
     Entry { name: "engine_server", feed: engine_server, seeds: client_conversation },
     Entry { name: "message", feed: message, seeds: messages },
+    Entry { name: "publication", feed: publication, seeds: publications },
+    Entry { name: "request", feed: request, seeds: requests },
     Entry { name: "connection_string", feed: connection_string, seeds: connection_strings },
     Entry { name: "selector", feed: selector, seeds: selectors },
     Entry { name: "sas", feed: sas, seeds: tokens },
@@ -74,6 +80,52 @@ pub fn message(data: &[u8]) {
         let _ = message::map_get(&part, "x-opt-partition-key");
         let _ = message::data_sections(&part);
         let _ = message::body(&part);
+    }
+}
+
+/// What a producer publishes: what the service takes, a reader can read.
+pub fn publication(data: &[u8]) {
+    let payload = Bytes::copy_from_slice(data);
+    for format in [0, BATCH_FORMAT] {
+        let Ok(publication) = Publication::parse(&payload, format) else { continue };
+        let (len, room) = (publication.len(), publication.size());
+        let stamp = Stamp { sequence_number: 7, offset: 448, enqueued_time: Timestamp::from_millis(0) };
+        let (mut stored, mut size) = (0, 0);
+        publication.store(&mut BytesMut::new(), stamp, |event| {
+            stored += 1;
+            size += event.size();
+            let message = Bytes::from([&event.head[..], &event.body[..]].concat());
+            read(ReceivedEvent::parse(message).expect("the service's part of a message is always sound"));
+        });
+        assert_eq!(stored, len);
+        assert!(size <= room, "{size} bytes where {room} were expected at most");
+    }
+    if let Ok(event) = ReceivedEvent::parse(payload) {
+        read(event);
+    }
+}
+
+/// Requests to `$cbs` and `$management`, and the replies to them.
+pub fn request(data: &[u8]) {
+    let payload = Bytes::copy_from_slice(data);
+    match cbs::Request::parse(&payload) {
+        Ok(request) => assert_eq!(cbs::Request::parse(&request.encode()).as_ref(), Ok(&request)),
+        Err(reply) => assert!(!reply.is_success()),
+    }
+    match management::Request::parse(&payload) {
+        Ok(request) => assert_eq!(management::Request::parse(&request.encode()).as_ref(), Ok(&request)),
+        Err(reply) => assert!(!reply.is_success()),
+    }
+    if let Ok(reply) = Reply::parse(&payload) {
+        let _ = (HubProperties::from_reply(reply.clone()), PartitionProperties::from_reply(reply));
+    }
+}
+
+fn read(event: ReceivedEvent) {
+    let _ = (event.sequence_number(), event.offset(), event.enqueued_time(), event.partition_key());
+    let _ = (event.body(), event.body_bytes(), event.body_text(), event.property("k"), event.last_enqueued());
+    if let (Ok(message), Ok(copy)) = (event.message(), event.to_event_data()) {
+        assert_eq!(&message.body, copy.body());
     }
 }
 
@@ -355,6 +407,54 @@ fn messages() -> Vec<Vec<u8>> {
     let sequence = unhex("005376c00502540154020053 76c0030154 03".replace(' ', "").as_str());
     let properties = unhex("005373c00d02a1026d3140a1026162404040404040005374c10a02a1016b54015375a00100");
     vec![bare, null_body, value, sequence, properties, Vec::new()]
+}
+
+fn publications() -> Vec<Vec<u8>> {
+    let rich = EventData::from("hello")
+        .with_message_id("m1")
+        .with_property("k", 5_i32)
+        .with_annotation("mine", true)
+        .with_partition_key("k1");
+    let mut seeds = messages();
+    seeds.extend([&rich, &EventData::from_value(5_i32)].map(|event| encode_event(event).unwrap().to_vec()));
+    for key in [None, Some("k1".to_owned())] {
+        let mut batch = EventBatch::new(0, key).unwrap();
+        for event in [&EventData::from("a"), &EventData::from("b".repeat(300)), &rich] {
+            let _ = batch.try_add(event);
+        }
+        let batch = batch.finish();
+        seeds.push([&batch.head[..], &batch.body[..]].concat());
+    }
+    seeds
+}
+
+fn requests() -> Vec<Vec<u8>> {
+    let caller = Caller::new(1_u64, "reply");
+    let token = cbs::Request {
+        caller: caller.clone(),
+        token_type: cbs::TokenType::Sas,
+        audience: "sb://localhost/orders".to_owned(),
+        token: "SharedAccessSignature sr=a&sig=c2ln&se=1&skn=k".to_owned(),
+        expiration: Some(Timestamp::from_millis(1)),
+    };
+    let read = management::Request {
+        caller,
+        hub: "orders".to_owned(),
+        partition: Some("0".to_owned()),
+        security_token: Some("token".to_owned()),
+    };
+    let hub = HubProperties::new("orders", Timestamp::from_millis(1), 2);
+    let partition = PartitionProperties::new("orders", "0");
+    [
+        token.encode(),
+        token.accept().encode(),
+        read.encode(),
+        read.reply_hub(&hub).encode(),
+        read.reply_partition(&partition).encode(),
+        read.caller.refuse(404, "amqp:not-found", "gone").encode(),
+    ]
+    .map(|message| message.to_vec())
+    .to_vec()
 }
 
 fn connection_strings() -> Vec<Vec<u8>> {

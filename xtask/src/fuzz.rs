@@ -12,8 +12,17 @@ use crate::workspace::Workspace;
 
 const CARGO_FUZZ: &str = "0.13.2";
 /// The entry points of fuzz/src/targets.rs.
-const TARGETS: [&str; 7] =
-    ["engine_client", "engine_server", "message", "connection_string", "selector", "sas", "address"];
+const TARGETS: [&str; 9] = [
+    "engine_client",
+    "engine_server",
+    "message",
+    "publication",
+    "request",
+    "connection_string",
+    "selector",
+    "sas",
+    "address",
+];
 const HELP: &str = "\
 Usage: cargo xtask fuzz [target] [--seconds N] [--in-process]
 
