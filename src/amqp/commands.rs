@@ -322,19 +322,18 @@ impl Connection {
             link.is_active = false;
             let Some(session) = live(&mut self.sessions, link.session) else { continue };
             let turn_ends = self.out.len() + TURN;
-            while link.is_ready() && self.out.len() < turn_ends.min(OUTPUT_CHUNK) {
-                if session.remote_window == 0 {
-                    // Stays marked as active, so that further sends do not queue it up again.
-                    link.is_active = true;
-                    session.blocked.push(id);
-                    break;
-                }
+            while link.is_ready() && session.remote_window > 0 && self.out.len() < turn_ends.min(OUTPUT_CHUNK)
+            {
                 self.queued_bytes -=
                     put_transfer(&mut self.out, session, link, id, self.peer.max_frame_size as usize);
             }
-            if link.is_ready() && session.remote_window > 0 {
+            if link.is_ready() {
+                // Marked as active in either line, so that further sends do not queue it up again.
                 link.is_active = true;
-                self.active.push_back(id);
+                match session.remote_window {
+                    0 => session.blocked.push(id),
+                    _ => self.active.push_back(id),
+                }
             }
             if link.gives_back && link.queue.is_empty() {
                 self.drained(id);

@@ -461,3 +461,17 @@ fn a_queued_message_can_be_taken_back_and_a_sent_one_is_forgotten() {
     assert!(!pair.at_client.iter().any(|event| matches!(event, Event::Outcome { .. })));
     assert_eq!(pair.client.backlog(), 0);
 }
+
+#[test]
+fn messages_of_many_frames_pass_a_session_window_that_closes_within_them() {
+    let mut pair = Pair::with(|_, server| server.limits.session_window = 20);
+    pair.run();
+    pair.clear();
+    let (link, _) = pair.link(Role::Sender);
+    let body = vec![7; 800_000];
+    for token in 0..10 {
+        pair.client.send(link, message(token, &body)).unwrap();
+    }
+    pair.run();
+    assert_eq!(deliveries(&pair.at_server).len(), 10);
+}
