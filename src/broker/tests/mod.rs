@@ -9,6 +9,7 @@ mod publishing;
 mod reading;
 mod requests;
 mod selectors;
+mod speed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
