@@ -292,7 +292,8 @@ impl Connection {
         };
         let Some(id) = self.link_of(local, about.handle) else { return self.unattached(local) };
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.state != LinkState::Attached {
+        // Clients send credit right behind their attach, before the driver has accepted the link.
+        if !matches!(link.state, LinkState::Attached | LinkState::AttachReceived) {
             return;
         }
         match link.role {

@@ -475,3 +475,17 @@ fn messages_of_many_frames_pass_a_session_window_that_closes_within_them() {
     pair.run();
     assert_eq!(deliveries(&pair.at_server).len(), 10);
 }
+
+#[test]
+fn credit_that_follows_an_attach_at_once_counts_though_the_driver_has_not_accepted_yet() {
+    let mut pair = Pair::opened();
+    let session = pair.client.begin().unwrap();
+    let link = pair.client.attach(session, attach(Role::Receiver)).unwrap();
+    pair.client.set_credit(link, 7);
+    pair.run();
+    let theirs = pair.at_server.iter().find_map(|event| match event {
+        Event::AttachRequested { link, .. } => Some(*link),
+        _ => None,
+    });
+    assert_eq!(pair.server.sendable(theirs.unwrap()), 7);
+}
