@@ -140,7 +140,7 @@ pub(super) struct WebSocketWire<S> {
 /// More than any client puts into a message: they send a frame of AMQP, or what they have written at once.
 const LARGEST_MESSAGE: usize = 8 << 20;
 /// Per connection and for as long as it lasts, so not more than brings the speed.
-const READ_BUFFER: usize = 32 * 1024;
+const READ_BUFFER: usize = 16 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketWire<S> {
     /// A wire on a stream after the handshake, of which `first` was read already.
