@@ -1,4 +1,6 @@
 //! The emulator's front door: what speaks to it on one port, and what does not.
+#![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::future::Future;
 use std::io;

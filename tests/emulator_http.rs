@@ -1,4 +1,6 @@
 //! The emulator over HTTP: publishing and management, with tokens that are verified.
+#![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -68,9 +68,7 @@ impl Running {
             .custom_endpoint(self.url(way))
             .retry(impatient());
         match way {
-            Way::Wss | Way::Amqps => {
-                builder.ca_pem(std::fs::read(self.emulator.ca_path().unwrap()).unwrap())
-            }
+            Way::Wss | Way::Amqps => builder.ca_pem(std::fs::read(self.emulator.ca_path().unwrap()).unwrap()),
             Way::Ws | Way::Amqp => builder,
         }
     }
