@@ -327,29 +327,21 @@ pub fn put_properties(out: &mut BytesMut, properties: &Properties) {
     if *properties == Properties::default() {
         return;
     }
-    let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
-    let time = |time: Option<Timestamp>| time.map_or(Value::Null, Value::Timestamp);
-    let symbol = |symbol: &Option<Symbol>| symbol.clone().map_or(Value::Null, Value::Symbol);
-    let fields = [
-        properties.message_id.clone().unwrap_or(Value::Null),
-        properties.user_id.clone().map_or(Value::Null, Value::Binary),
-        text(&properties.to),
-        text(&properties.subject),
-        text(&properties.reply_to),
-        properties.correlation_id.clone().unwrap_or(Value::Null),
-        symbol(&properties.content_type),
-        symbol(&properties.content_encoding),
-        time(properties.absolute_expiry_time),
-        time(properties.creation_time),
-        text(&properties.group_id),
-        properties.group_sequence.map_or(Value::Null, Value::Uint),
-        text(&properties.reply_to_group_id),
-    ];
     section(out, PROPERTIES);
-    encode::compound(out, 0xc0, 0xd0, fields.len(), |out| {
-        for field in &fields {
-            encode::value(out, field);
-        }
+    encode::compound(out, 0xc0, 0xd0, 13, |out| {
+        put_or_null(out, properties.message_id.as_ref(), encode::value);
+        put_or_null(out, properties.user_id.as_ref(), |out, id| encode::binary(out, id));
+        put_or_null(out, properties.to.as_deref(), encode::string);
+        put_or_null(out, properties.subject.as_deref(), encode::string);
+        put_or_null(out, properties.reply_to.as_deref(), encode::string);
+        put_or_null(out, properties.correlation_id.as_ref(), encode::value);
+        put_or_null(out, properties.content_type.as_ref(), encode::symbol);
+        put_or_null(out, properties.content_encoding.as_ref(), encode::symbol);
+        encode::value(out, &properties.absolute_expiry_time.map_or(Value::Null, Value::Timestamp));
+        encode::value(out, &properties.creation_time.map_or(Value::Null, Value::Timestamp));
+        put_or_null(out, properties.group_id.as_deref(), encode::string);
+        encode::value(out, &properties.group_sequence.map_or(Value::Null, Value::Uint));
+        put_or_null(out, properties.reply_to_group_id.as_deref(), encode::string);
     });
 }
 
@@ -418,6 +410,13 @@ fn section_code(name: &str) -> Option<u64> {
         "amqp:footer:map" => FOOTER,
         _ => return None,
     })
+}
+
+fn put_or_null<T: ?Sized>(out: &mut BytesMut, field: Option<&T>, put: impl FnOnce(&mut BytesMut, &T)) {
+    match field {
+        Some(field) => put(out, field),
+        None => out.put_u8(0x40),
+    }
 }
 
 fn section(out: &mut BytesMut, code: u64) {
