@@ -328,3 +328,86 @@ async fn a_page_may_publish() {
     }
     assert!(answer.contains("access-control-allow-methods: post"), "{answer}");
 }
+
+/// Reads until this is among what was heard.
+async fn hears(stream: &mut TcpStream, heard: &mut Vec<u8>, what: &[u8]) {
+    while !heard.windows(what.len()).any(|part| part == what) {
+        let read = soon(stream.read_buf(heard)).await.unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(heard));
+    }
+}
+
+/// A connection that is open in AMQP's sense, and what was heard on it.
+async fn open(running: &Running) -> (TcpStream, Vec<u8>) {
+    let mut stream = running.tcp().await;
+    speaks_amqp(&mut stream).await;
+    stream.write_all(b"\0\0\0\x19\x02\x01\0\0\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS").await.unwrap();
+    stream.write_all(b"AMQP\0\x01\0\0\0\0\0\x14\x02\0\0\0\0\x53\x10\xc0\x07\x01\xa1\x04test").await.unwrap();
+    let mut heard = Vec::new();
+    hears(&mut stream, &mut heard, b"\0\x53\x10").await;
+    (stream, heard)
+}
+
+#[tokio::test]
+async fn clients_are_told_that_it_stops() {
+    let running = start(|_| {}).await;
+    let (mut stream, mut heard) = open(&running).await;
+    let goodbye = async {
+        hears(&mut stream, &mut heard, b"amqp:connection:forced").await;
+        // An answer, so that nobody has to wait for it.
+        stream.write_all(b"\0\0\0\x0c\x02\0\0\0\0\x53\x18\x45").await.unwrap();
+        all(&mut stream).await;
+    };
+    let ((), stopped) = tokio::join!(goodbye, soon(running.emulator.shutdown()));
+    stopped.unwrap();
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_told_so() {
+    let running = start(|config| config.namespace.limits.connections = 1).await;
+    let _first = open(&running).await;
+    let (mut stream, mut heard) = open(&running).await;
+    hears(&mut stream, &mut heard, b"amqp:resource-limit-exceeded").await;
+    hears(&mut stream, &mut heard, b"The namespace has 1 connections").await;
+}
+
+#[tokio::test]
+async fn a_directory_keeps_hubs_groups_and_events() {
+    let data = tempfile::tempdir().unwrap();
+    let config = || {
+        let mut config = EmulatorConfig::default().with_data_dir(data.path());
+        config.tls = None;
+        config
+    };
+    let first = config().with_hub("orders", 2).with_consumer_group("orders", "billing");
+    let emulator = Emulator::start(first).await.unwrap();
+    let producer = eventhubs::ProducerClient::builder()
+        .connection_string(format!("{}EntityPath=orders", emulator.connection_string()))
+        .build()
+        .unwrap();
+    for n in 0..20 {
+        soon(producer.send(format!("event {n}").as_str())).await.unwrap();
+    }
+    let before = producer.partition_properties("1").await.unwrap();
+    let in_use = Emulator::start(config()).await.err().unwrap().to_string();
+    assert!(in_use.contains("another emulator has it open"), "{in_use}");
+    // Dropped, not shut down: the directory is free at once all the same.
+    drop(emulator);
+
+    let emulator = Emulator::start(config().with_consumer_group("orders", "audit")).await.unwrap();
+    let hubs = emulator.namespace().hubs();
+    assert_eq!(hubs.len(), 1, "the default hub is for those that have none: {hubs:?}");
+    assert_eq!((hubs[0].name.as_str(), hubs[0].partitions), ("orders", 2));
+    assert_eq!(hubs[0].consumer_groups, ["$Default", "billing", "audit"]);
+    let producer = eventhubs::ProducerClient::builder()
+        .connection_string(format!("{}EntityPath=orders", emulator.connection_string()))
+        .build()
+        .unwrap();
+    let after = producer.partition_properties("1").await.unwrap();
+    assert_eq!(after.last_enqueued_sequence_number, before.last_enqueued_sequence_number);
+    assert_eq!(after.last_enqueued_offset, before.last_enqueued_offset);
+    soon(emulator.shutdown()).await.unwrap();
+
+    let wrong = Emulator::start(config().with_hub("orders", 3)).await.err().unwrap().to_string();
+    assert!(wrong.contains("orders") && wrong.contains('2') && wrong.contains('3'), "{wrong}");
+}
