@@ -24,6 +24,8 @@ pub(super) trait Machine {
     fn next_deadline(&self) -> Option<Moment>;
     fn tick(&mut self, now: Now);
     fn is_finished(&self) -> bool;
+    /// Bytes that wait to be taken by `poll_output`.
+    fn backlog(&self) -> usize;
 }
 
 impl Machine for BrokerConnection {
@@ -45,6 +47,10 @@ impl Machine for BrokerConnection {
 
     fn is_finished(&self) -> bool {
         BrokerConnection::is_finished(self)
+    }
+
+    fn backlog(&self) -> usize {
+        BrokerConnection::backlog(self)
     }
 }
 
@@ -72,6 +78,9 @@ const READ_CHUNKS: usize = 256;
 const WRITE_CHUNKS: usize = 16;
 /// Rounds before other tasks get their turn.
 const ROUNDS: usize = 16;
+/// What may wait for a peer that takes nothing, before it is no longer listened to either: more than the largest
+/// message of any tier, so that only a peer that makes answers pile up comes that far.
+const MOST_BACKLOG: usize = 24 << 20;
 /// How long a peer that stopped sending may take to fetch what is left for it, and how long one that was told
 /// goodbye may take to hear it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -96,6 +105,7 @@ pub(super) async fn drive(
         reading: true,
         leave_at: None,
         unflushed: false,
+        blocked: false,
     };
     let over = poll_fn(|cx| driver.poll(cx)).await;
     match over {
@@ -121,6 +131,8 @@ struct Driver<M, W> {
     /// When it is over whatever is left, for a peer that stopped sending.
     leave_at: Option<Moment>,
     unflushed: bool,
+    /// Whether the socket had no room when it was last asked.
+    blocked: bool,
 }
 
 impl<M: Machine, W: Wire> Driver<M, W> {
@@ -154,6 +166,9 @@ impl<M: Machine, W: Wire> Driver<M, W> {
         let mut budget = READ_BUDGET;
         let mut chunks = 0;
         while self.reading && budget > 0 && chunks < READ_CHUNKS {
+            if self.blocked && self.machine.backlog() > MOST_BACKLOG {
+                break;
+            }
             match self.wire.poll_read(cx)? {
                 Poll::Ready(Some(bytes)) => {
                     budget = budget.saturating_sub(bytes.len());
@@ -174,7 +189,8 @@ impl<M: Machine, W: Wire> Driver<M, W> {
     fn write(&mut self, cx: &mut Context<'_>, now: Now) -> io::Result<bool> {
         let mut wrote = false;
         for _ in 0..WRITE_CHUNKS {
-            if self.wire.poll_ready(cx)?.is_pending() {
+            self.blocked = self.wire.poll_ready(cx)?.is_pending();
+            if self.blocked {
                 return Ok(wrote);
             }
             let Some(bytes) = self.machine.poll_output(now) else { break };

@@ -167,9 +167,9 @@ impl BrokerConnection {
         self.is_written_out
     }
 
-    /// Bytes that wait to be written.
-    #[cfg(test)]
-    pub(super) fn backlog(&self) -> usize {
+    /// Bytes that wait to be taken by [`poll_output`](Self::poll_output). Events are not taken from the logs without
+    /// bound; answers are as many as the client makes necessary.
+    pub fn backlog(&self) -> usize {
         self.engine.backlog()
     }
 

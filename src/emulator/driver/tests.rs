@@ -37,6 +37,10 @@ impl Machine for Echo {
     fn is_finished(&self) -> bool {
         false
     }
+
+    fn backlog(&self) -> usize {
+        self.queue.iter().map(Bytes::len).sum()
+    }
 }
 
 /// Counts what it gets, gives `chunks` chunks, speaks when it is woken or its time has come, and may be finished.
@@ -78,6 +82,10 @@ impl Machine for Scripted {
     fn is_finished(&self) -> bool {
         self.finishes && self.chunks == 0
     }
+
+    fn backlog(&self) -> usize {
+        0
+    }
 }
 
 fn start(machine: impl Machine + Send + 'static, socket: DuplexStream) -> JoinHandle<io::Result<()>> {
@@ -117,6 +125,38 @@ async fn output_is_taken_only_while_the_socket_has_room() {
     }
     assert!(taken.load(Ordering::SeqCst) <= 3, "{taken:?} chunks of 500 bytes for a socket of 1000");
     near.read_exact(&mut [0; 50_000]).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_do_not_pile_up_without_bound_for_a_peer_that_takes_none() {
+    let (near, far) = duplex(64 * 1024);
+    start(Echo::default(), far);
+    let (mut reading, mut writing) = tokio::io::split(near);
+    const ALL: usize = 2 * MOST_BACKLOG;
+    let written = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let writer = {
+        let written = written.clone();
+        tokio::spawn(async move {
+            while written.load(Ordering::SeqCst) < ALL {
+                writing.write_all(&[1; 64 * 1024]).await.unwrap();
+                written.fetch_add(64 * 1024, Ordering::SeqCst);
+            }
+        })
+    };
+    while written.load(Ordering::SeqCst) < MOST_BACKLOG {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(written.load(Ordering::SeqCst) < MOST_BACKLOG + (1 << 20), "{written:?} bytes were taken");
+    // Once it takes them, everything goes on.
+    let mut buffer = vec![0; 1 << 20];
+    let mut back = 0;
+    while back < ALL {
+        back += reading.read(&mut buffer).await.unwrap();
+    }
+    writer.await.unwrap();
 }
 
 #[tokio::test]
