@@ -2,5 +2,7 @@
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod management;
+mod receiving;
 mod sending;
 mod support;
