@@ -226,6 +226,13 @@ pub enum SaslProfile {
     External,
 }
 
+impl LinkId {
+    /// A small number that no two links of a connection have at the same time.
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 impl AmqpError {
     /// An error with a description.
     pub fn new(condition: impl Into<Symbol>, description: impl Into<String>) -> Self {

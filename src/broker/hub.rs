@@ -22,6 +22,7 @@ const MAX_GROUP_NAME: usize = 256;
 
 /// A hub.
 pub(super) struct Hub {
+    /// At least one, and never another one.
     pub(super) partitions: Vec<Arc<Partition>>,
     /// As the journal keeps it.
     record: Mutex<HubRecord>,
@@ -103,15 +104,21 @@ impl Hub {
 
     /// Where a publication goes; `None` when it names a partition that does not exist.
     pub(super) fn route(&self, route: &Route) -> Option<&Arc<Partition>> {
+        match route {
+            Route::Partition(number) => self.partitions.get(*number as usize),
+            Route::Publisher(key) => Some(self.choose(Some(key))),
+            Route::Any { partition_key } => Some(self.choose(partition_key.as_deref())),
+        }
+    }
+
+    /// The partition of a key; without one it is the next partition's turn.
+    pub(super) fn choose(&self, key: Option<&str>) -> &Arc<Partition> {
         let count = self.partitions.len();
-        let index = match route {
-            Route::Partition(number) => *number as usize,
-            Route::Publisher(key) | Route::Any { partition_key: Some(key) } => {
-                partition::for_key(key, count as u32) as usize
-            }
-            Route::Any { partition_key: None } => self.turn.fetch_add(1, Ordering::Relaxed) % count.max(1),
+        let index = match key {
+            Some(key) => partition::for_key(key, count as u32) as usize,
+            None => self.turn.fetch_add(1, Ordering::Relaxed) % count,
         };
-        self.partitions.get(index)
+        &self.partitions[index]
     }
 
     /// What the service says of a partition that does not exist.

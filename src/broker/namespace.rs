@@ -357,6 +357,12 @@ impl Namespace {
         let mut by_id = HashMap::new();
         for record in restore.hubs {
             let id = record.id;
+            if record.config.partitions == 0 {
+                return Err(HubError::Invalid(format!(
+                    "hub '{}' was stored without partitions",
+                    record.config.name
+                )));
+            }
             by_id.insert(id, namespace.add_hub(record)?);
         }
         for (id, number, batch) in restore.batches {

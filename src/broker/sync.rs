@@ -24,8 +24,8 @@ pub(super) struct Mailbox {
 pub(super) enum Letter {
     /// There are events for a receiver that had caught up.
     Ready(LinkId),
-    /// A publication is durable, or could not be made so.
-    Published { link: LinkId, delivery_id: u32, outcome: Result<(), Box<AmqpError>> },
+    /// A publication is durable, or could not be made so. Without a delivery-id nobody waits for the outcome.
+    Published { link: LinkId, delivery_id: Option<u32>, outcome: Result<(), Box<AmqpError>> },
     /// A link must go.
     Detach { link: LinkId, error: Box<AmqpError> },
     /// A hub is gone, and its links must go.
@@ -39,7 +39,7 @@ pub(super) enum Letter {
 /// Who wants to know what became of a publication.
 pub(super) enum Ack {
     /// A delivery on a connection's link.
-    Delivery { mailbox: Arc<Mailbox>, link: LinkId, delivery_id: u32 },
+    Delivery { mailbox: Arc<Mailbox>, link: LinkId, delivery_id: Option<u32> },
     /// Someone else.
     Direct(PublishDone),
 }

@@ -19,7 +19,6 @@ use crate::dialect::conditions::{
     ARGUMENT_OUT_OF_RANGE, LINK_STOLEN, NOT_ALLOWED, NOT_FOUND, RESOURCE_LIMIT_EXCEEDED,
 };
 use crate::dialect::selector::{self, Position};
-use crate::model::partition;
 use std::sync::Arc;
 
 /// What a link becomes: the broker's side, and the credit that the client gets.
@@ -116,7 +115,7 @@ impl BrokerConnection {
             Link::Replies(open) => attach.role == Role::Receiver && open.node == Node::Cbs,
             _ => false,
         };
-        if node == Node::Cbs && self.links.values().any(is_second) {
+        if node == Node::Cbs && self.links.iter().any(|(_, link)| is_second(link)) {
             let text = "$cbs node has already been opened.";
             return Err(self.namespace.tracker().error(NOT_ALLOWED, text, now.unix));
         }
@@ -140,8 +139,7 @@ impl BrokerConnection {
         let (partition, name) = match address {
             Address::HubPartition { partition, .. } => (Some(self.partition(&hub, partition, now)?), None),
             Address::Publisher { publisher, .. } => {
-                let index = partition::for_key(publisher, hub.partitions.len() as u32);
-                (hub.partitions.get(index as usize).cloned(), Some(publisher.clone()))
+                (Some(hub.choose(Some(publisher)).clone()), Some(publisher.clone()))
             }
             _ => (None, None),
         };

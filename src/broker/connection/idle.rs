@@ -62,13 +62,13 @@ impl BrokerConnection {
         }
         self.idle.next_look = None;
         let mut overdue: Vec<(LinkId, AmqpError)> = Vec::new();
-        for (id, link) in &self.links {
+        for (id, link) in self.links.iter() {
             let (Some(limit), Some(used)) = (self.idle_limit(link), link.last_used()) else { continue };
             if now.moment < used + limit {
                 self.idle.look_at(used + limit);
                 continue;
             }
-            overdue.push((*id, self.idle_error(link, limit, now)));
+            overdue.push((id, self.idle_error(link, limit, now)));
         }
         overdue.into_iter().for_each(|(link, error)| self.let_go(link, error, now));
     }

@@ -3,10 +3,18 @@
 use super::publisher::Publisher;
 use super::reader::Reader;
 use super::requests::{Replies, Requests};
-use crate::amqp::SessionId;
+use crate::amqp::{LinkId, SessionId};
 use crate::broker::config::Rights;
 use crate::broker::journal::HubId;
 use crate::model::moment::Moment;
+
+/// The links of a connection, found without hashing: every event passes here.
+#[derive(Default)]
+pub(super) struct Links {
+    /// By the number of their ids.
+    slots: Vec<Option<(LinkId, Link)>>,
+    len: usize,
+}
 
 /// A link that was accepted.
 pub(super) enum Link {
@@ -27,6 +35,52 @@ pub(super) enum Node {
     Cbs,
     /// `$management`
     Management,
+}
+
+impl Links {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        let (known, link) = self.slots.get_mut(id.index())?.as_mut()?;
+        (*known == id).then_some(link)
+    }
+
+    pub(super) fn insert(&mut self, id: LinkId, link: Link) {
+        let index = id.index();
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        self.len += usize::from(self.slots[index].replace((id, link)).is_none());
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        let slot = self.slots.get_mut(id.index())?;
+        let (_, link) = slot.take_if(|(known, _)| *known == id)?;
+        self.len -= 1;
+        Some(link)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.slots.iter().flatten().map(|(id, link)| (*id, link))
+    }
+
+    /// Removes the links of a session.
+    pub(super) fn end(&mut self, session: SessionId) {
+        for slot in &mut self.slots {
+            self.len -= usize::from(slot.take_if(|(_, link)| link.session() == session).is_some());
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.len = 0;
+    }
 }
 
 impl Link {

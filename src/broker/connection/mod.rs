@@ -7,7 +7,7 @@ mod publisher;
 mod reader;
 mod requests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use self::idle::Idle;
-use self::link::Link;
+use self::link::{Link, Links};
 use super::Now;
 use super::authorization::Grants;
 use super::config::Rights;
@@ -67,7 +67,7 @@ pub struct BrokerConnection {
     grants: Grants,
     /// When the next grant ends.
     grants_end: Option<Moment>,
-    links: HashMap<LinkId, Link>,
+    links: Links,
     /// Readers that may have something to send, in turn.
     ready: VecDeque<LinkId>,
     /// Publishers whose credit may have to be renewed once all events are handled.
@@ -109,7 +109,7 @@ impl BrokerConnection {
             host: namespace.config().name.clone(),
             grants: Grants::default(),
             grants_end: None,
-            links: HashMap::new(),
+            links: Links::default(),
             ready: VecDeque::new(),
             spent: Vec::new(),
             arena: BytesMut::new(),
@@ -187,7 +187,7 @@ impl BrokerConnection {
             Event::Credit { link, credit, drain } => self.credit(link, credit, drain),
             Event::AttachRequested { link, session, attach } => self.attach(link, session, *attach, now),
             Event::Detached { link, .. } => {
-                self.links.remove(&link);
+                self.links.remove(link);
                 self.idle.links_changed(self.links.is_empty(), now);
             }
             Event::SessionEnded { session, .. } => self.forget_session(session, now),
@@ -232,7 +232,7 @@ impl BrokerConnection {
     }
 
     fn forget_session(&mut self, session: SessionId, now: Now) {
-        self.links.retain(|_, link| link.session() != session);
+        self.links.end(session);
         self.idle.links_changed(self.links.is_empty(), now);
     }
 
@@ -262,13 +262,13 @@ impl BrokerConnection {
     }
 
     fn let_go_all(&mut self, which: impl Fn(&Link) -> bool, error: &AmqpError, now: Now) {
-        let links: Vec<_> = self.links.iter().filter(|(_, link)| which(link)).map(|(id, _)| *id).collect();
+        let links: Vec<_> = self.links.iter().filter(|(_, link)| which(link)).map(|(id, _)| id).collect();
         links.into_iter().for_each(|link| self.let_go(link, error.clone(), now));
     }
 
     /// Detaches a link from our side.
     fn let_go(&mut self, link: LinkId, error: AmqpError, now: Now) {
-        if self.links.remove(&link).is_some() {
+        if self.links.remove(link).is_some() {
             self.engine.detach(link, true, Some(error));
             self.idle.links_changed(self.links.is_empty(), now);
         }
@@ -302,7 +302,7 @@ impl BrokerConnection {
                 .iter()
                 .filter_map(|(id, link)| {
                     let (path, right) = link.needs()?;
-                    self.authorize(path, right, now).err().map(|error| (*id, error))
+                    self.authorize(path, right, now).err().map(|error| (id, error))
                 })
                 .collect();
             unauthorized.into_iter().for_each(|(link, error)| self.let_go(link, error, now));

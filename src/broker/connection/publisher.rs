@@ -7,7 +7,6 @@ use super::link::Link;
 use crate::amqp::{AmqpError, Delivery, LinkId, SessionId};
 use crate::broker::Now;
 use crate::broker::hub::Hub;
-use crate::broker::namespace::Route;
 use crate::broker::partition::{Partition, Receipt};
 use crate::broker::sync::Ack;
 use crate::dialect::codec::Publication;
@@ -38,7 +37,7 @@ pub(super) struct Publisher {
 impl BrokerConnection {
     /// Takes what arrived on a link.
     pub(super) fn receive(&mut self, link: LinkId, delivery: Delivery, now: Now) {
-        match self.links.get_mut(&link) {
+        match self.links.get_mut(link) {
             Some(Link::Publisher(publisher)) => publisher.last_used = now.moment,
             Some(Link::Requests(_)) => return self.answer(link, &delivery, now),
             _ => return,
@@ -57,16 +56,23 @@ impl BrokerConnection {
     }
 
     /// The journal's answer to a publication.
-    pub(super) fn published(&mut self, link: LinkId, delivery_id: u32, outcome: Result<(), Box<AmqpError>>) {
-        let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { return };
+    pub(super) fn published(
+        &mut self,
+        link: LinkId,
+        delivery_id: Option<u32>,
+        outcome: Result<(), Box<AmqpError>>,
+    ) {
+        let Some(Link::Publisher(publisher)) = self.links.get_mut(link) else { return };
         publisher.in_flight -= 1;
-        self.settle(link, delivery_id, outcome.err().map(|error| *error));
+        if let Some(delivery_id) = delivery_id {
+            self.settle(link, delivery_id, outcome.err().map(|error| *error));
+        }
         self.spend(link);
     }
 
     /// Notes that a publisher has used credit.
     pub(super) fn spend(&mut self, link: LinkId) {
-        match self.links.get_mut(&link) {
+        match self.links.get_mut(link) {
             Some(Link::Publisher(publisher)) if !publisher.is_spent => publisher.is_spent = true,
             _ => return,
         }
@@ -77,7 +83,7 @@ impl BrokerConnection {
     /// been handled is it known what that is.
     pub(super) fn renew_credit(&mut self) {
         for link in self.spent.drain(..) {
-            let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { continue };
+            let Some(Link::Publisher(publisher)) = self.links.get_mut(link) else { continue };
             publisher.is_spent = false;
             if self.engine.credit(link) + publisher.in_flight <= CREDIT / 2 {
                 self.engine.set_credit(link, CREDIT - publisher.in_flight);
@@ -86,7 +92,7 @@ impl BrokerConnection {
     }
 
     fn store(&mut self, link: LinkId, delivery: &Delivery, now: Now) -> Result<Receipt, AmqpError> {
-        let Some(Link::Publisher(publisher)) = self.links.get_mut(&link) else { return Ok(Receipt::Later) };
+        let Some(Link::Publisher(publisher)) = self.links.get_mut(link) else { return Ok(Receipt::Later) };
         let tracker = self.namespace.tracker();
         let hub = &publisher.hub;
         let mut publication = Publication::parse(&delivery.payload, delivery.message_format)
@@ -98,12 +104,9 @@ impl BrokerConnection {
         if let Some(Err(error)) = key.map(partition::check_key) {
             return Err(tracker.entity_error(ARGUMENT_ERROR, error.message(), &hub.name, now.unix));
         }
-        let partition = match &publisher.partition {
-            Some(partition) => Some(partition),
-            None => hub.route(&Route::Any { partition_key: key.map(str::to_owned) }),
-        };
-        let Some(partition) = partition else { return Err(tracker.not_found(&hub.name, now.unix)) };
-        let (mailbox, delivery_id) = (&self.mailbox, delivery.id);
+        let partition = publisher.partition.as_ref().unwrap_or_else(|| hub.choose(key));
+        let mailbox = &self.mailbox;
+        let delivery_id = (!delivery.settled).then_some(delivery.id);
         let ack = || Ack::Delivery { mailbox: mailbox.clone(), link, delivery_id };
         let receipt = partition
             .publish(publication, &mut self.arena, now, ack)

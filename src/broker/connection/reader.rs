@@ -79,7 +79,7 @@ impl Drop for Reader {
 impl BrokerConnection {
     /// The client grants credit, or wants it back.
     pub(super) fn credit(&mut self, link: LinkId, credit: u32, drain: bool) {
-        match self.links.get_mut(&link) {
+        match self.links.get_mut(link) {
             Some(Link::Reader(reader)) => {
                 reader.is_draining = drain;
                 let can_send = credit > 0 && !reader.is_waiting;
@@ -95,7 +95,7 @@ impl BrokerConnection {
 
     /// There are events for a reader that had caught up.
     pub(super) fn woken(&mut self, link: LinkId) {
-        let Some(Link::Reader(reader)) = self.links.get_mut(&link) else { return };
+        let Some(Link::Reader(reader)) = self.links.get_mut(link) else { return };
         reader.is_waiting = false;
         if !reader.is_queued {
             reader.is_queued = true;
@@ -105,7 +105,7 @@ impl BrokerConnection {
 
     /// Sends a reader what there is, as far as its credit goes and others do not wait for too long.
     pub(super) fn deliver(&mut self, link: LinkId, now: Now) {
-        let Some(Link::Reader(reader)) = self.links.get_mut(&link) else { return };
+        let Some(Link::Reader(reader)) = self.links.get_mut(link) else { return };
         reader.is_queued = false;
         let sendable = self.engine.sendable(link) as usize;
         if sendable > 0 && !reader.is_waiting {
@@ -115,8 +115,10 @@ impl BrokerConnection {
             let mut metric = Metric::new(now);
             let engine = &mut self.engine;
             let pulled = reader.partition.pull(reader.cursor, room, waiter, |entry, info| {
-                let head = if reader.has_metric { metric.head(entry, info) } else { entry.head.clone() };
-                let body = entry.body.clone();
+                let (head, body) = match reader.has_metric {
+                    true => metric.message(entry, info),
+                    false => (entry.head.clone(), entry.body.clone()),
+                };
                 let message = Outgoing { token: 0, message_format: 0, settled: true, head, body };
                 // Fails only when the link has gone, and its reader with it.
                 let _ = engine.send(link, message);
@@ -146,8 +148,8 @@ impl Metric {
         Metric { now: now.unix, section: Bytes::new(), buffer: BytesMut::new() }
     }
 
-    /// The event's head with the section in front.
-    fn head(&mut self, entry: &Entry, info: &PartitionInfo) -> Bytes {
+    /// The event's message with the section in front.
+    fn message(&mut self, entry: &Entry, info: &PartitionInfo) -> (Bytes, Bytes) {
         if self.section.is_empty() {
             let never = Timestamp::from_millis(NO_TIME_MILLIS);
             let last = LastEnqueued {
@@ -158,8 +160,11 @@ impl Metric {
             };
             self.section = last.encode();
         }
+        if entry.body.is_empty() {
+            return (self.section.clone(), entry.head.clone());
+        }
         self.buffer.extend_from_slice(&self.section);
         self.buffer.extend_from_slice(&entry.head);
-        self.buffer.split().freeze()
+        (self.buffer.split().freeze(), entry.body.clone())
     }
 }

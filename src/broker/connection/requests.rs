@@ -41,7 +41,7 @@ pub(super) struct Replies {
 impl BrokerConnection {
     /// Answers a request.
     pub(super) fn answer(&mut self, link: LinkId, delivery: &Delivery, now: Now) {
-        let Some(Link::Requests(requests)) = self.links.get_mut(&link) else { return };
+        let Some(Link::Requests(requests)) = self.links.get_mut(link) else { return };
         requests.last_used = now.moment;
         let (node, session) = (requests.node, requests.session);
         let tracker = self.namespace.tracker();
@@ -94,7 +94,7 @@ impl BrokerConnection {
             Some(to) => waiting.find(|(_, r)| r.target.as_deref() == Some(to) || r.name == to),
             None => waiting.next().filter(|_| waiting.next().is_none()),
         };
-        found.map(|(id, _)| *id)
+        found.map(|(id, _)| id)
     }
 
     fn put_token(&mut self, delivery: &Delivery, now: Now) -> Reply {

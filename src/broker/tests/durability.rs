@@ -120,6 +120,26 @@ fn events_are_acknowledged_and_shown_only_once_they_are_durable() {
 }
 
 #[test]
+fn settled_events_are_shown_once_they_are_durable_and_never_answered() {
+    let paper = Arc::new(Paper::default());
+    let mut client = Client::new(&on(&paper));
+    let sender = client.sender("orders/Partitions/0").unwrap();
+    let reader = client.read(StartPosition::earliest(), 100);
+    let body = encode_event(&EventData::from("quiet")).unwrap();
+    let message = Outgoing { token: 9, message_format: 0, settled: true, head: Bytes::new(), body };
+    client.engine.send(sender, message).unwrap();
+    assert_eq!(client.texts(reader), Vec::<String>::new());
+    paper.commit(1, true);
+    let mut sent = 0;
+    while let Some(bytes) = client.broker.poll_output(client.now) {
+        sent += bytes.windows(3).filter(|w| *w == [0x00, 0x53, 0x15]).count();
+        client.engine.feed(bytes, client.now.moment);
+    }
+    assert_eq!(sent, 0, "no disposition");
+    assert_eq!(client.texts(reader), ["quiet"]);
+}
+
+#[test]
 fn when_the_journal_fails_everything_on_its_way_is_rejected_and_numbers_go_on_without_a_gap() {
     let paper = Arc::new(Paper::default());
     let namespace = on(&paper);

@@ -25,10 +25,14 @@ const ARENA: usize = 16 * 1024;
 /// Events that were published together, found in what arrived and not yet given a place.
 #[derive(Debug)]
 pub struct Publication {
+    /// The only event of a publication that is no batch: it is not worth a list.
+    single: Option<Event>,
     events: Vec<Event>,
+    /// The envelope's, or the single event's.
+    label: Label,
+    /// Those of the events in a batch.
     labels: Vec<Label>,
     publisher: Option<String>,
-    partition_key: Option<String>,
     copied: bool,
     size: u64,
 }
@@ -57,7 +61,7 @@ pub struct Stored {
 
 #[derive(Debug)]
 struct Event {
-    /// Index of its label.
+    /// Index of its label; the single event's is not among them.
     label: usize,
     /// Its sections behind the annotations, as they were sent.
     bare: Bytes,
@@ -80,18 +84,18 @@ impl Publication {
     pub fn parse(payload: &Bytes, message_format: u32) -> Result<Self, DecodeError> {
         let sections = message::sections(payload)?;
         let label = Label::of(payload, sections.message_annotations)?;
-        let mut publication = Publication::empty(payload.len() <= COPIED);
-        publication.partition_key.clone_from(&label.key);
+        let mut publication = Publication::new(label, payload.len() <= COPIED);
         if message_format != BATCH_FORMAT {
-            publication.labels.push(label);
-            publication.push(0, sections.bare.of(payload));
+            let bare = sections.bare.of(payload);
+            publication.size = publication.label.room(&bare);
+            publication.single = Some(Event { label: 0, bare });
             return Ok(publication);
         }
         let events = message::data_sections(&sections.body.of(payload))?;
         publication.events.reserve_exact(events.len());
         let events =
             events.into_iter().map(|event| event.ok_or(DecodeError("a batch with an event that is null")));
-        publication.push_all(events, label.key.as_deref())?;
+        publication.push_all(events)?;
         Ok(publication)
     }
 
@@ -100,31 +104,32 @@ impl Publication {
     /// # Errors
     /// When one of them is not a message.
     pub fn from_events(events: Vec<Bytes>, partition_key: Option<String>) -> Result<Self, DecodeError> {
-        let mut publication = Publication::empty(events.iter().map(Bytes::len).sum::<usize>() <= COPIED);
-        publication.push_all(events.into_iter().map(Ok), partition_key.as_deref())?;
-        publication.partition_key = partition_key;
+        let label = Label { key: partition_key, ..Label::default() };
+        let size = events.iter().map(Bytes::len).sum::<usize>();
+        let mut publication = Publication::new(label, size <= COPIED);
+        publication.push_all(events.into_iter().map(Ok))?;
         Ok(publication)
     }
 
     /// What the partition is chosen by, where the producer leaves it to the service.
     pub fn partition_key(&self) -> Option<&str> {
-        self.partition_key.as_deref()
+        self.label.key.as_deref()
     }
 
     /// Puts a publisher's name on each event.
     pub fn set_publisher(&mut self, publisher: &str) {
         self.publisher = Some(publisher.to_owned());
-        self.size += (self.events.len() * publisher.len()) as u64;
+        self.size += (self.len() * publisher.len()) as u64;
     }
 
     /// How many events there are.
     pub fn len(&self) -> usize {
-        self.events.len()
+        self.events.len() + usize::from(self.single.is_some())
     }
 
     /// Whether there is no event.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.len() == 0
     }
 
     /// Bytes that the events need at most.
@@ -135,14 +140,14 @@ impl Publication {
     /// Gives each event its place and hands it to `put`, in order. All heads lie in `arena`, one behind the
     /// other; it is used up and replaced as needed.
     pub fn store(self, arena: &mut BytesMut, mut stamp: Stamp, mut put: impl FnMut(Stored)) {
-        let bodies: usize =
-            if self.copied { 0 } else { self.events.iter().map(|event| event.bare.len()).sum() };
-        let needed = self.size as usize - bodies;
+        let bodies = |event: &Event| if self.copied { 0 } else { event.bare.len() };
+        let needed = self.size as usize - self.single.iter().chain(&self.events).map(bodies).sum::<usize>();
         if arena.capacity() < needed {
             *arena = BytesMut::with_capacity(needed.max(ARENA));
         }
-        for event in self.events {
-            let label = &self.labels[event.label];
+        let is_single = self.single.is_some();
+        for event in self.single.into_iter().chain(self.events) {
+            let label = if is_single { &self.label } else { &self.labels[event.label] };
             let head = NewHead {
                 sequence_number: stamp.sequence_number,
                 offset: stamp.offset,
@@ -165,12 +170,13 @@ impl Publication {
         }
     }
 
-    fn empty(copied: bool) -> Self {
+    fn new(label: Label, copied: bool) -> Self {
         Publication {
+            single: None,
             events: Vec::new(),
+            label,
             labels: Vec::new(),
             publisher: None,
-            partition_key: None,
             copied,
             size: 0,
         }
@@ -179,7 +185,6 @@ impl Publication {
     fn push_all(
         &mut self,
         events: impl Iterator<Item = Result<Bytes, DecodeError>>,
-        key: Option<&str>,
     ) -> Result<(), DecodeError> {
         let mut last = Bytes::new();
         for event in events {
@@ -189,21 +194,17 @@ impl Publication {
             let annotations = &event[span.start as usize..span.end as usize];
             if self.labels.is_empty() || annotations != last {
                 let mut label = Label::of(&event, span)?;
-                label.key = label.key.or_else(|| key.map(str::to_owned));
+                label.key = label.key.or_else(|| self.label.key.clone());
                 self.labels.push(label);
                 last = span.of(&event);
             }
             let bare = sections.bare;
             let bare = if bare.len() == event.len() { event } else { bare.of(&event) };
-            self.push(self.labels.len() - 1, bare);
+            let label = self.labels.len() - 1;
+            self.size += self.labels[label].room(&bare);
+            self.events.push(Event { label, bare });
         }
         Ok(())
-    }
-
-    fn push(&mut self, label: usize, bare: Bytes) {
-        let Label { key, kept, .. } = &self.labels[label];
-        self.size += (NewHead::ROOM + key.as_ref().map_or(0, String::len) + kept.len() + bare.len()) as u64;
-        self.events.push(Event { label, bare });
     }
 }
 
@@ -215,6 +216,12 @@ impl Stored {
 }
 
 impl Label {
+    /// What an event with this label needs at most.
+    fn room(&self, bare: &Bytes) -> u64 {
+        let key = self.key.as_ref().map_or(0, String::len);
+        (NewHead::ROOM + key + self.kept.len() + bare.len()) as u64
+    }
+
     /// Reads an event's annotations. The service's own are not taken from a producer.
     fn of(message: &Bytes, annotations: Span) -> Result<Self, DecodeError> {
         let mut label = Label::default();
