@@ -151,7 +151,7 @@ async fn every_acknowledged_event_is_there_in_order_and_once_however_often_the_e
             writers.push(tokio::spawn(write(producer, writer, ledger, acknowledged.clone())));
         }
         // In the middle of it, at another place each time.
-        let enough = 50 + kill * 37 % 400;
+        let enough = 300 + kill * 137 % 1500;
         let reached =
             tokio::time::timeout(Duration::from_secs(20), progress.wait_for(|total| *total >= enough));
         assert!(reached.await.is_ok_and(|reached| reached.is_ok()), "{enough} events take too long");

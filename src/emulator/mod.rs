@@ -4,6 +4,25 @@
 //! `eventhubs emulator` runs one for everybody. One port serves AMQP, AMQP over WebSockets and HTTP, each with and
 //! without TLS: what a peer speaks is seen by its first bytes, so one connection string works in every SDK and
 //! with every transport.
+//!
+//! ```
+//! use eventhubs::ProducerClient;
+//! use eventhubs::emulator::{Emulator, EmulatorConfig};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), eventhubs::Error> {
+//! let mut config = EmulatorConfig::default().with_hub("orders", 4);
+//! config.tls = None; // Not needed here, so no certificate is made.
+//! let emulator = Emulator::start(config).await?;
+//!
+//! let producer = ProducerClient::builder()
+//!     .connection_string(emulator.connection_string())
+//!     .event_hub("orders")
+//!     .build()?;
+//! producer.send("first").await?;
+//! emulator.shutdown().await
+//! # }
+//! ```
 
 mod clock;
 mod config;

@@ -107,12 +107,21 @@ async fn connection(socket: TcpStream, _place: OwnedSemaphorePermit, shared: Arc
 async fn serve_socket(mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
     let deadline = Instant::now() + shared.limits.first_bytes;
     let Some((speech, first)) = hear(&mut socket, deadline, shared).await? else { return Ok(()) };
+    // Boxed, so that an idle connection does not take the room of every beginning that it did not have.
     if speech != Speech::Tls {
-        return serve_stream(socket, speech, first, shared).await;
+        return Box::pin(serve_stream(socket, speech, first, shared)).await;
     }
     let Some(tls) = &shared.tls else { return refuse_tls(socket).await };
-    let mut stream =
-        timeout_at(deadline, tls.accept(Prefixed::new(first, socket))).await.map_err(too_slow)??;
+    Box::pin(serve_tls(tls, Prefixed::new(first, socket), deadline, shared)).await
+}
+
+async fn serve_tls(
+    tls: &TlsAcceptor,
+    socket: Prefixed<TcpStream>,
+    deadline: Instant,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut stream = timeout_at(deadline, tls.accept(socket)).await.map_err(too_slow)??;
     let Some((speech, first)) = hear(&mut stream, deadline, shared).await? else { return Ok(()) };
     serve_stream(stream, speech, first, shared).await
 }
