@@ -50,7 +50,9 @@ impl BrokerConnection {
             Some(tracker.error(RESOURCE_LIMIT_EXCEEDED, text, now.unix))
         } else {
             let reply = match node {
-                Node::Cbs => self.put_token(delivery, now),
+                // The status says it all. Given a condition besides, Python reports `Status code: None` and keeps
+                // the text to itself.
+                Node::Cbs => Reply { condition: None, ..self.put_token(delivery, now) },
                 Node::Management => self.read(delivery, now),
             };
             let reply_link = self.reply_link(node, session, reply.to.as_deref());

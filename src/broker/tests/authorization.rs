@@ -61,24 +61,22 @@ fn a_refused_token_is_answered_in_the_services_words() {
     let signature = "InvalidSignature: The token has an invalid signature.";
     let audience = "InvalidAudience: The authorization header contains a token with a wrong audience.";
     let expired = "ExpiredToken: The token is expired. Expiration time: '2023-05-21 23:58:30Z'";
-    let auth = "com.microsoft:auth-failed";
     let signed = |resource: &str, name: &str, key: &str| sign(resource, name, key, LATER);
-    for (name, token, status, condition, text) in [
-        (orders, signed(orders, "root", "wrong"), 401, auth, signature),
-        (orders, signed(orders, "send", "root-key"), 401, auth, signature),
-        (orders, signed(orders, "nobody", "root-key"), 401, auth, signature),
-        (orders, signed(orders, "any", "SAS_KEY_VALUE"), 401, auth, signature),
-        (orders, sign(orders, "root", "root-key", 1_684_713_510), 401, auth, expired),
-        (orders, sign(orders, "root", "wrong", 1_684_713_510), 401, auth, signature),
-        (orders, signed("sb://localhost/audit", "root", "root-key"), 401, auth, audience),
-        (orders, signed("sb://elsewhere/orders", "root", "root-key"), 401, auth, audience),
-        (orders, signed("sb://localhost/orders/Partitions/0", "root", "root-key"), 401, auth, audience),
-        ("sb://localhost/audit", signed("sb://localhost", "orders-send", "os-key"), 401, auth, audience),
+    for (name, token, status, text) in [
+        (orders, signed(orders, "root", "wrong"), 401, signature),
+        (orders, signed(orders, "send", "root-key"), 401, signature),
+        (orders, signed(orders, "nobody", "root-key"), 401, signature),
+        (orders, signed(orders, "any", "SAS_KEY_VALUE"), 401, signature),
+        (orders, sign(orders, "root", "root-key", 1_684_713_510), 401, expired),
+        (orders, sign(orders, "root", "wrong", 1_684_713_510), 401, signature),
+        (orders, signed("sb://localhost/audit", "root", "root-key"), 401, audience),
+        (orders, signed("sb://elsewhere/orders", "root", "root-key"), 401, audience),
+        (orders, signed("sb://localhost/orders/Partitions/0", "root", "root-key"), 401, audience),
+        ("sb://localhost/audit", signed("sb://localhost", "orders-send", "os-key"), 401, audience),
         (
             "sb://localhost/nothing",
             signed("sb://localhost", "root", "root-key"),
             404,
-            "amqp:not-found",
             "The messaging entity 'sb://localhost/nothing' could not be found.",
         ),
     ] {
@@ -87,7 +85,7 @@ fn a_refused_token_is_answered_in_the_services_words() {
         let (said, trailer) = reply.description.split_once(" TrackingId:").unwrap();
         assert!(trailer.contains("SystemTracker:"), "{trailer}");
         assert_eq!((reply.status, said), (status, text));
-        assert_eq!(reply.condition.as_ref().map(Symbol::as_str), Some(condition));
+        assert_eq!(reply.condition, None, "Python shows neither status nor text beside a condition");
         assert_eq!(reply.correlation_id, Some(Value::Ulong(7)));
         assert!(client.sender("orders").is_err());
     }

@@ -62,7 +62,6 @@ function* corpus() {
   yield ["application properties", { body: "x", properties: PROPERTIES }];
   const properties = {
     messageId: "id-1",
-    userId: "user",
     to: "there",
     subject: "about",
     replyTo: "here",

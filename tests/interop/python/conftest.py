@@ -34,7 +34,7 @@ def hub(hub_names):
     return next(hub_names)
 
 
-@pytest.fixture(params=["tcp", "ws"])
+@pytest.fixture(scope="module", params=["tcp", "ws"])
 def transport(request):
     return request.param
 

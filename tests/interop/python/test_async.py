@@ -27,8 +27,10 @@ class Reader:
         return self
 
     async def __aexit__(self, *_):
+        # After close() alone `receive` sleeps on, up to its load balancing interval of 30 s.
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=DEADLINE)
         await self.consumer.close()
-        await asyncio.wait_for(self._task, DEADLINE)
 
     async def _on_event(self, context, event):
         self.contexts[context.partition_id] = context

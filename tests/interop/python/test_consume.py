@@ -5,24 +5,50 @@ from datetime import timedelta
 import pytest
 from azure.eventhub import EventData
 
+from conftest import Clients
 from reading import Reader, eventually, read, read_until
 
 
+class Log:
+    """Twenty events in partition 0 of a hub, the last at a later millisecond than the others; as received."""
+
+    def __init__(self, clients):
+        self.hub = clients.hub
+        with clients.producer() as producer:
+            for number in range(19):
+                producer.send_event(EventData(f"{number}"), partition_id="0")
+            earlier = producer.get_partition_properties("0")["last_enqueued_time_utc"]
+
+            def another_millisecond():
+                producer.send_event(EventData("later"), partition_id="1")
+                return producer.get_partition_properties("1")["last_enqueued_time_utc"] > earlier
+
+            eventually(another_millisecond, "the emulator's clock moves on")
+            producer.send_event(EventData("19"), partition_id="0")
+        self.events = read(clients.consumer(), 20, partition_id="0")
+
+    def __getitem__(self, index):
+        return self.events[index]
+
+
+@pytest.fixture(scope="module")
+def written(emulator, hub_names, transport):
+    """A log that tests share, so none of them may add to it."""
+    clients = Clients(emulator, next(hub_names), transport)
+    yield Log(clients)
+    clients.close()
+
+
 @pytest.fixture
-def log(clients):
-    """Twenty events in partition 0, at two or more different milliseconds; as received."""
-    with clients.producer() as producer:
-        for number in range(19):
-            producer.send_event(EventData(f"{number}"), partition_id="0")
-        earlier = producer.get_partition_properties("0")["last_enqueued_time_utc"]
+def log(clients, written):
+    """The shared log; `clients` are of its hub."""
+    clients.hub = written.hub
+    return written
 
-        def another_millisecond():
-            producer.send_event(EventData("later"), partition_id="1")
-            return producer.get_partition_properties("1")["last_enqueued_time_utc"] > earlier
 
-        eventually(another_millisecond, "the emulator's clock moves on")
-        producer.send_event(EventData("19"), partition_id="0")
-    return read(clients.consumer(), 20, partition_id="0")
+@pytest.fixture
+def own_log(clients):
+    return Log(clients)
 
 
 def bodies_from(clients, position, inclusive=False):
@@ -65,14 +91,14 @@ def test_behind_a_sequence_number_before_the_first(clients, log):
 
 def test_behind_a_time(clients, log):
     time = log[18].enqueued_time
-    expected = [event.body_as_str() for event in log if event.enqueued_time > time]
+    expected = [event.body_as_str() for event in log.events if event.enqueued_time > time]
     assert expected[-1] == "19"
     assert bodies_from(clients, time) == expected
 
 
 def test_from_a_time_inclusive(clients, log):
     time = log[18].enqueued_time
-    expected = [event.body_as_str() for event in log if event.enqueued_time >= time]
+    expected = [event.body_as_str() for event in log.events if event.enqueued_time >= time]
     assert "18" in expected
     assert bodies_from(clients, time, inclusive=True) == expected
 
@@ -81,7 +107,7 @@ def test_from_a_time_before_everything(clients, log):
     assert bodies_from(clients, log[0].enqueued_time - timedelta(hours=1)) == numbers(0)
 
 
-def test_from_the_latest_only_what_comes_later(clients, log):
+def test_from_the_latest_only_what_comes_later(clients, own_log):
     with clients.producer() as producer, Reader(
         clients.consumer(), partition_id="0", starting_position="@latest"
     ) as reader:
@@ -103,15 +129,15 @@ def test_from_the_latest_inclusive_starts_at_the_last_event(clients, log):
     assert bodies_from(clients, "@latest", inclusive=True) == ["19"]
 
 
-def test_waiting_at_the_end_gets_the_next_event(clients, log):
+def test_waiting_at_the_end_gets_the_next_event(clients, own_log):
     with clients.producer() as producer, Reader(
-        clients.consumer(), partition_id="0", starting_position=log[-1].offset
+        clients.consumer(), partition_id="0", starting_position=own_log[-1].offset
     ) as reader:
         producer.send_event(EventData("next"), partition_id="0")
         assert reader.take_until("next") == ["next"]
 
 
-def test_positions_for_each_partition(clients, log):
+def test_positions_for_each_partition(clients, own_log):
     with clients.producer() as producer:
         producer.send_event(EventData("end of 1"), partition_id="1")
     with Reader(clients.consumer(), starting_position={"0": 17, "1": "-1", "2": "-1", "3": "-1"}) as reader:
@@ -122,9 +148,6 @@ def test_positions_for_each_partition(clients, log):
 
 def test_events_come_in_batches_too(clients, log):
     seen = []
-    with Reader(clients.consumer()) as reader:
-        # Only to share the closing; the batches are taken by a consumer of their own.
-        reader.take(1)
     consumer = clients.consumer()
 
     def on_batch(context, events):

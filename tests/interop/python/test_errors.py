@@ -42,6 +42,11 @@ def test_a_wrong_key_fails_a_receive(clients, at_once):
         assert isinstance(reader.first_error(), AuthenticationError)
 
 
+def refusing_consumer(clients, **more):
+    """A consumer that reports a refusal: with retries the blocking SDK starts over for ever, without a word."""
+    return clients.consumer(retry_total=0, **more)
+
+
 def sign(resource, key_name, key, expiry):
     resource = quote_plus(resource)
     digest = hmac.new(key.encode(), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
@@ -84,33 +89,34 @@ def test_an_unknown_hub_is_named(clients, at_once):
 
 
 def test_an_unknown_consumer_group_is_named(clients, at_once):
-    with Reader(clients.consumer(group="no-such-group"), partition_id="0") as reader:
+    with Reader(refusing_consumer(clients, group="no-such-group"), partition_id="0") as reader:
         assert "no-such-group" in str(reader.first_error())
 
 
 def test_an_unknown_partition_is_refused(clients, at_once):
     producer = clients.producer()
+    # The blocking producer asks for the hub's partitions first and refuses by itself.
     with pytest.raises(ConnectError) as refused:
         producer.send_event(EventData("x"), partition_id="17")
-    assert "com.microsoft:argument-out-of-range" in str(refused.value)
+    assert "Invalid partition 17" in str(refused.value)
     with pytest.raises(EventHubError):
         producer.get_partition_properties("17")
-    with Reader(clients.consumer(), partition_id="17") as reader:
-        assert "between 0 and 3" in str(reader.first_error())
+    with Reader(refusing_consumer(clients), partition_id="17") as reader:
+        assert "17" in str(reader.first_error())
 
 
 @pytest.mark.parametrize("position", ["999999999", 999999999], ids=["offset", "sequence number"])
 def test_a_position_beyond_the_end_is_refused(clients, at_once, position):
     with clients.producer() as producer:
         producer.send_event(EventData("x"), partition_id="0")
-    with Reader(clients.consumer(), partition_id="0", starting_position=position) as reader:
+    with Reader(refusing_consumer(clients), partition_id="0", starting_position=position) as reader:
         error = str(reader.first_error())
         assert "com.microsoft:argument-error" in error
         assert "999999999" in error
 
 
 def test_a_position_that_is_none_is_refused(clients, at_once):
-    with Reader(clients.consumer(), partition_id="0", starting_position="nonsense") as reader:
+    with Reader(refusing_consumer(clients), partition_id="0", starting_position="nonsense") as reader:
         assert "not a valid amqp filter" in str(reader.first_error())
 
 

@@ -9,6 +9,15 @@ import { onEachTransport } from "./support.mjs";
 // Much shorter than the SDK's own timeouts, much longer than a slow machine needs.
 const AT_ONCE = 6_000;
 
+/** Rejects for this reason; with retries the SDK wraps what each attempt said, twice, and says nothing itself. */
+async function rejects(promise, expected) {
+  const innermost = (error) => (error.errors?.length ? innermost(error.errors.at(-1)) : error);
+  const reason = await promise.then(() => assert.fail("was not rejected"), innermost);
+  assert.throws(() => {
+    throw reason;
+  }, expected);
+}
+
 /** A test that must be over soon. */
 function atOnce(name, body) {
   onEachTransport(name, async (clients) => {
@@ -21,23 +30,23 @@ function atOnce(name, body) {
 atOnce("a wrong key fails everything", async (clients) => {
   const connectionString = clients.connectionString({ SharedAccessKey: "d3Jvbmc=" });
   const producer = clients.producer({ connectionString });
-  await assert.rejects(producer.sendBatch([{ body: 1 }]), { code: "UnauthorizedError", message: /InvalidSignature/ });
-  await assert.rejects(producer.getPartitionIds(), { code: "UnauthorizedError" });
+  await rejects(producer.sendBatch([{ body: 1 }]), { code: "UnauthorizedError", message: /InvalidSignature/ });
+  await rejects(producer.getPartitionIds(), { code: "UnauthorizedError" });
   const reader = clients.reader(clients.consumer({ connectionString }), { partition: "0" });
   assert.equal((await reader.firstError()).code, "UnauthorizedError");
 });
 
 atOnce("a listen key cannot send", async (clients) => {
   const connectionString = clients.connectionString({ SharedAccessKeyName: "listener", SharedAccessKey: "bGlzdGVuZXI=" });
-  await assert.rejects(clients.producer({ connectionString }).sendBatch([{ body: 1 }]), { code: "UnauthorizedError" });
+  await rejects(clients.producer({ connectionString }).sendBatch([{ body: 1 }]), { code: "UnauthorizedError" });
   assert.deepEqual(await clients.consumer({ connectionString }).getPartitionIds(), ["0", "1", "2", "3"]);
 });
 
 atOnce("an unknown hub is named", async (clients) => {
   const producer = clients.producer({ hub: "no-such-hub" });
   const expected = { code: "MessagingEntityNotFoundError", message: /no-such-hub/ };
-  await assert.rejects(producer.getEventHubProperties(), expected);
-  await assert.rejects(producer.sendBatch([{ body: 1 }]), expected);
+  await rejects(producer.getEventHubProperties(), expected);
+  await rejects(producer.sendBatch([{ body: 1 }]), expected);
 });
 
 atOnce("an unknown consumer group is named", async (clients) => {
@@ -50,8 +59,8 @@ atOnce("an unknown consumer group is named", async (clients) => {
 atOnce("an unknown partition is refused", async (clients) => {
   const producer = clients.producer();
   const expected = { code: "ArgumentOutOfRangeError" };
-  await assert.rejects(producer.sendBatch([{ body: 1 }], { partitionId: "17" }), expected);
-  await assert.rejects(producer.getPartitionProperties("17"), expected);
+  await rejects(producer.sendBatch([{ body: 1 }], { partitionId: "17" }), expected);
+  await rejects(producer.getPartitionProperties("17"), expected);
   const reader = clients.reader(clients.consumer(), { partition: "17" });
   assert.match((await reader.firstError()).message, /between 0 and 3/);
 });
@@ -76,7 +85,7 @@ atOnce("a position that is none is refused", async (clients) => {
 
 atOnce("an event over the limit is refused and the producer goes on", async (clients) => {
   const producer = clients.producer();
-  await assert.rejects(producer.sendBatch([{ body: Buffer.alloc(1024 * 1024 + 1) }], { partitionId: "0" }), {
+  await rejects(producer.sendBatch([{ body: Buffer.alloc(1024 * 1024 + 1) }], { partitionId: "0" }), {
     code: "MessageTooLargeError",
   });
   await producer.sendBatch([{ body: "small" }], { partitionId: "0" });
@@ -90,5 +99,5 @@ atOnce("nobody listening is an error", async (clients) => {
   const { port } = listener.address();
   await new Promise((closed) => listener.close(closed));
   const connectionString = clients.connectionString({ Endpoint: `sb://127.0.0.1:${port}` });
-  await assert.rejects(clients.producer({ connectionString }).getPartitionIds(), /ECONNREFUSED|connect/i);
+  await rejects(clients.producer({ connectionString }).getPartitionIds(), /ECONNREFUSED|connect/i);
 });
