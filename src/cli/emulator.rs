@@ -4,6 +4,7 @@ mod banner;
 mod parse;
 
 use std::error::Error;
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,12 +15,9 @@ use crate::broker::Retention;
 use crate::cli::units;
 use crate::emulator::{ConfigFile, Emulator, EmulatorConfig, ExtraPort, TlsConfig};
 
-/// Run an Event Hubs namespace on this machine, for every SDK and transport.
-///
-/// One port serves AMQP, AMQP over WebSockets and HTTP, each with and without TLS; one connection string works
-/// everywhere. Without --hub and --config there is one hub, `eh1`, with 4 partitions and the consumer group `cg1`.
+/// What an emulator is to be.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = NOTES)]
 pub(super) struct EmulatorArgs {
     /// A hub and its number of partitions (4 when not said); may be repeated
     #[arg(long = "hub", value_name = "NAME[:PARTITIONS]", value_parser = parse::hub, help_heading = "What it holds")]
@@ -91,7 +89,11 @@ pub(super) struct EmulatorArgs {
     json: bool,
 }
 
-const EXAMPLES: &str = "\
+const NOTES: &str = "\
+One port serves AMQP, AMQP over WebSockets and HTTP, each with and without TLS: one connection
+string works in every SDK. Without --hub and --config there is one hub, eh1, with 4 partitions
+and the consumer group cg1.
+
 Examples:
   eventhubs emulator
   eventhubs emulator --hub orders:4 --hub clicks:32 --consumer-group orders/billing
@@ -103,14 +105,10 @@ impl EmulatorArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         let json = self.json;
         let emulator = Emulator::start(self.into_config()?).await?;
-        if json {
-            println!("{}", banner::json(&emulator));
-        } else {
-            print!("{}", banner::text(&emulator));
-        }
+        say(&if json { banner::json(&emulator) + "\n" } else { banner::text(&emulator) });
         stop_requested().await?;
         if !json {
-            println!("\nStopping.");
+            say("\nStopping.\n");
         }
         tokio::select! {
             stopped = emulator.shutdown() => Ok(stopped?),
@@ -153,6 +151,12 @@ impl EmulatorArgs {
         config.tls = (!self.no_tls).then_some(TlsConfig { ca_dir: self.ca_dir, names: self.tls_names });
         Ok(config)
     }
+}
+
+/// Prints for whoever listens. A reader that is gone, such as `head -1`, is no reason to stop.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A script that asks for any port must not be surprised by two well-known ones.
