@@ -19,9 +19,9 @@ pub trait Journal: Send + Sync {
     /// durable (or cannot be made so). The broker shows and acknowledges the events only then. Many appends
     /// may share one commit.
     ///
-    /// An append whose [`first_sequence`](JournalBatch::first_sequence) does not follow the last sequence
-    /// number stored in the partition must fail: behind a failed append the ones already on their way fail too,
-    /// and the broker starts again behind the last durable event.
+    /// An append whose [`first_sequence`](JournalBatch::first_sequence) does not follow the last sequence number
+    /// stored in the partition (0 in one that never held anything) must fail: behind a failed append the ones
+    /// already on their way fail too, and the broker starts again behind the last durable event.
     fn append(&self, hub: HubId, partition: u32, batch: JournalBatch, done: AppendDone);
 
     /// Lets go of the events before `before_sequence`. It never covers a partition's newest event, so what is

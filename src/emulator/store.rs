@@ -254,7 +254,7 @@ impl Record {
         let (hub, partition, _) = self.key;
         let batches = record::decode(self.bytes.into()).ok_or_else(|| damaged("a record is cut off"))?;
         for batch in batches {
-            heads.advance(HubId(hub), partition, &batch).map_err(damaged)?;
+            heads.load(HubId(hub), partition, &batch).map_err(damaged)?;
             contents.batches.push((HubId(hub), partition, batch));
         }
         Ok(())

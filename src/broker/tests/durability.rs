@@ -54,7 +54,7 @@ impl Paper {
             let Some((hub, partition, batch, done)) = self.0.lock().unwrap().waiting.pop_front() else {
                 return;
             };
-            let follows = self.next(hub, partition).is_none_or(|next| next == batch.first_sequence);
+            let follows = self.next(hub, partition) == batch.first_sequence;
             if well && follows {
                 self.0.lock().unwrap().written.push((hub, partition, batch));
                 done.call(Ok(()));
@@ -64,10 +64,10 @@ impl Paper {
         }
     }
 
-    fn next(&self, hub: HubId, partition: u32) -> Option<i64> {
+    fn next(&self, hub: HubId, partition: u32) -> i64 {
         let sheets = self.0.lock().unwrap();
         let of_partition = sheets.written.iter().rev().find(|(h, p, _)| (*h, *p) == (hub, partition));
-        of_partition.map(|(_, _, batch)| batch.first_sequence + batch.events.len() as i64)
+        of_partition.map_or(0, |(_, _, batch)| batch.first_sequence + batch.events.len() as i64)
     }
 
     fn waiting(&self) -> usize {
@@ -297,4 +297,126 @@ fn a_hub_that_is_deleted_answers_what_was_on_its_way() {
     let error = answer.lock().unwrap().take().unwrap().unwrap_err();
     assert_eq!(error.condition.as_str(), "amqp:not-found");
     paper.commit(10, true);
+}
+
+/// One step of a random history.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A client publishes so many events to a partition.
+    Publish { client: usize, partition: u32, events: usize },
+    /// The journal commits so many appends.
+    Commit(usize),
+    /// The journal fails one append.
+    Fail,
+    /// Everyone reads and hears what became of their publications.
+    Pump,
+}
+
+fn step() -> impl proptest::strategy::Strategy<Value = Step> {
+    use proptest::prelude::*;
+    prop_oneof![
+        5 => (0..2_usize, 0..2_u32, 1..4_usize)
+            .prop_map(|(client, partition, events)| Step::Publish { client, partition, events }),
+        3 => (1..4_usize).prop_map(Step::Commit),
+        1 => Just(Step::Fail),
+        2 => Just(Step::Pump),
+    ]
+}
+
+/// A client that publishes to both partitions and knows what it was told.
+struct Publisher {
+    client: Client,
+    links: Vec<LinkId>,
+    /// By token: partition, texts, and what became of them.
+    told: Vec<(u64, u32, Vec<String>, Option<bool>)>,
+}
+
+impl Publisher {
+    fn listen(&mut self) {
+        for (token, _, _, told) in &mut self.told {
+            if told.is_none() {
+                *told = self.client.outcome(*token).map(|outcome| outcome == Outcome::Accepted);
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_the_journal_does_each_acknowledged_batch_is_there_once_whole_and_in_order(
+        steps in proptest::collection::vec(step(), 1..60)
+    ) {
+        let paper = Arc::new(Paper::default());
+        let namespace = on(&paper);
+        let address = |partition: u32| format!("orders/ConsumerGroups/$Default/Partitions/{partition}");
+        let mut publishers: Vec<Publisher> = (0..2)
+            .map(|_| {
+                let mut client = Client::new(&namespace);
+                let links = (0..2).map(|p| client.sender(&format!("orders/Partitions/{p}")).unwrap()).collect();
+                Publisher { client, links, told: Vec::new() }
+            })
+            .collect();
+        let mut reader = Client::new(&namespace);
+        let reading: Vec<LinkId> = (0..2)
+            .map(|p| {
+                let link = reader.receiver(&address(p), StartPosition::earliest()).unwrap();
+                reader.engine.set_credit(link, 10_000);
+                link
+            })
+            .collect();
+        let mut seen = vec![Vec::new(); 2];
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Publish { client, partition, events } => {
+                    let publisher = &mut publishers[client];
+                    let texts: Vec<String> = (0..events).map(|i| format!("{client}:{number}:{i}")).collect();
+                    let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+                    let link = publisher.links[partition as usize];
+                    let token = publisher.client.post(link, BATCH_FORMAT, batch(None, &refs));
+                    publisher.client.pump();
+                    publisher.told.push((token, partition, texts, None));
+                }
+                Step::Commit(count) => paper.commit(count, true),
+                Step::Fail => paper.commit(1, false),
+                Step::Pump => {
+                    publishers.iter_mut().for_each(Publisher::listen);
+                    for (seen, link) in seen.iter_mut().zip(&reading) {
+                        seen.extend(reader.texts(*link));
+                    }
+                }
+            }
+        }
+        paper.commit(usize::MAX, true);
+        publishers.iter_mut().for_each(Publisher::listen);
+        for (seen, link) in seen.iter_mut().zip(&reading) {
+            seen.extend(reader.texts(*link));
+        }
+        for (partition, seen) in seen.iter().enumerate() {
+            let mut left: Vec<&str> = seen.iter().map(String::as_str).collect();
+            for publisher in &publishers {
+                let own = publisher.told.iter().filter(|(_, p, ..)| *p as usize == partition);
+                let accepted: Vec<&Vec<String>> =
+                    own.filter(|(.., told)| told.expect("everyone is answered")).map(|(_, _, t, _)| t).collect();
+                let mut from = 0;
+                for texts in accepted {
+                    let at = seen[from..].iter().position(|text| *text == texts[0]);
+                    let at = from + at.expect("an acknowledged batch is missing, or out of order");
+                    assert_eq!(&seen[at..at + texts.len()], &texts[..], "whole and contiguous");
+                    left.retain(|text| !texts.iter().any(|own| own == text));
+                    from = at + texts.len();
+                }
+            }
+            assert_eq!(left, Vec::<&str>::new(), "nothing that was refused, and nothing twice");
+        }
+        drop((publishers, reader, namespace));
+        let restored = on(&paper);
+        let mut client = Client::new(&restored);
+        for (partition, seen) in seen.iter().enumerate() {
+            let link = client.receiver(&address(partition as u32), StartPosition::earliest()).unwrap();
+            client.engine.set_credit(link, 10_000);
+            assert_eq!(&client.texts(link), seen, "what was shown survives");
+        }
+    }
 }

@@ -85,6 +85,7 @@ fn an_append_that_does_not_follow_is_refused_and_so_is_what_comes_behind() {
     let (store, _) = Store::open(dir.path()).unwrap();
     assert!(append(&store, HUB, 0, batch(0, 1, 1)).is_err(), "the hub is unknown");
     store.journal.put_hub(hub(HUB, "orders"));
+    assert!(append(&store, HUB, 0, batch(2, 1, 1)).is_err(), "what should stand in front failed");
     append(&store, HUB, 0, batch(0, 2, 1)).unwrap();
     for wrong in [0, 1, 3] {
         assert!(append(&store, HUB, 0, batch(wrong, 1, 1)).is_err(), "{wrong}");

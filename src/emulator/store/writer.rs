@@ -35,13 +35,22 @@ impl Heads {
         self.hubs.remove(&hub);
     }
 
-    /// Moves on behind a batch that comes first or follows.
+    /// Moves on behind a batch that was found in the store. The first one of a partition may have lost others in
+    /// front of it.
+    pub(super) fn load(&mut self, hub: HubId, partition: u32, batch: &JournalBatch) -> Result<(), String> {
+        if let Some(partitions) = self.hubs.get_mut(&hub) {
+            partitions.entry(partition).or_insert(batch.first_sequence);
+        }
+        self.advance(hub, partition, batch)
+    }
+
+    /// Moves on behind a batch that follows, or that is the first ever.
     pub(super) fn advance(&mut self, hub: HubId, partition: u32, batch: &JournalBatch) -> Result<(), String> {
         let Some(partitions) = self.hubs.get_mut(&hub) else {
             return Err(format!("hub {} is not in the store", hub.0));
         };
         let first = batch.first_sequence;
-        let next = partitions.entry(partition).or_insert(first);
+        let next = partitions.entry(partition).or_insert(0);
         if *next != first {
             return Err(format!("events {} to {} of partition {partition} are missing", *next, first - 1));
         }
