@@ -61,6 +61,9 @@ pub(super) struct EmulatorArgs {
     /// Accept the keys of --key alone, not SAS_KEY_VALUE under any name
     #[arg(long, requires = "keys", help_heading = "Who may use it")]
     only_my_keys: bool,
+    /// Take any Entra ID token (jwt) at its word, with all rights: they cannot be verified here
+    #[arg(long, help_heading = "Who may use it")]
+    accept_any_jwt: bool,
     /// Where the development certificate authority is kept (ca.pem) [default: a directory of yours, printed]
     #[arg(long, value_name = "DIR", help_heading = "Who may use it")]
     ca_dir: Option<PathBuf>,
@@ -128,6 +131,7 @@ impl EmulatorArgs {
         for key in &self.keys {
             config.namespace.rules.push(parse::access_rule(key)?);
         }
+        config.namespace.accept_any_jwt = self.accept_any_jwt;
         if self.only_my_keys {
             config.namespace.development_key = None;
         }
