@@ -3,7 +3,7 @@
 //! The same entry points run under libFuzzer (`cargo xtask fuzz`). Here they run for a moment, in every
 //! test run. `EVENTHUBS_FUZZ_SECONDS` says how long each is fed; a failure names the file with the input.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,13 @@
 //! The `eventhubs` command: reads arguments, calls the library, prints. One file a command.
 
+mod connect;
+mod demo;
 mod emulator;
+mod info;
+mod position;
+mod receive;
+mod send;
+mod table;
 mod units;
 
 use std::error::Error;
@@ -36,12 +43,24 @@ struct Cli {
 enum Command {
     /// Run an Event Hubs namespace on this machine, for every SDK and transport
     Emulator(emulator::EmulatorArgs),
+    /// Publish 231 083 flight records, read them back, check every one, and show how fast that was
+    Demo(demo::DemoArgs),
+    /// Show a hub and its partitions
+    Info(info::InfoArgs),
+    /// Publish lines, files or JSON
+    Send(send::SendArgs),
+    /// Print events: those that are there, or those that come
+    Receive(receive::ReceiveArgs),
 }
 
 impl Command {
     async fn run(self) -> Result<(), Box<dyn Error>> {
         match self {
             Command::Emulator(args) => args.run().await,
+            Command::Demo(args) => args.run().await,
+            Command::Info(args) => args.run().await,
+            Command::Send(args) => args.run().await,
+            Command::Receive(args) => args.run().await,
         }
     }
 }
