@@ -155,3 +155,51 @@ fn a_peer_that_says_nothing_is_let_go() {
     while client.broker.poll_output(seconds(60)).is_some() {}
     assert!(client.broker.is_finished());
 }
+
+/// Everything that a busy client sends, from its first byte.
+fn traffic() -> Vec<u8> {
+    let mut client = Client::dial(&namespace(), SaslProfile::Anonymous, start()).unwrap();
+    client.recording = Some(Vec::new());
+    client.pump();
+    client.events.clear();
+    client.put_token("sb://localhost/orders", "any", "SAS_KEY_VALUE", LATER);
+    let sender = client.sender("orders").unwrap();
+    client.publish(sender, &["a", "b"]);
+    client.send(sender, crate::dialect::annotations::BATCH_FORMAT, batch(Some("k"), &["c", "d"]));
+    let reader = client.read(StartPosition::earliest(), 10);
+    client.engine.drain(reader);
+    client.pump();
+    client.engine.close(None);
+    client.pump();
+    client.recording.take().unwrap()
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_damage_to_a_clients_bytes_panics_or_spins_the_broker(
+        damage in proptest::collection::vec((0..10_000_usize, proptest::num::u8::ANY), 1..6),
+        piece in 1..3000_usize,
+    ) {
+        let namespace = namespace();
+        let mut bytes = traffic();
+        for (at, byte) in damage {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let mut client = Client::dial(&namespace, SaslProfile::Anonymous, start()).unwrap();
+        let mut polls = 0;
+        for piece in bytes.chunks(piece) {
+            client.broker.feed(Bytes::copy_from_slice(piece), start());
+            while client.broker.poll_output(start()).is_some() {
+                polls += 1;
+                assert!(polls < 10_000, "it spins");
+            }
+        }
+        client.broker.tick(seconds(10_000));
+        while client.broker.poll_output(seconds(10_000)).is_some() {}
+        assert!(client.broker.is_finished(), "after so long a silence it is over");
+        drop(client);
+        assert_eq!(namespace.connections(), 0);
+        Client::new(&namespace).sender("orders").unwrap();
+    }
+}

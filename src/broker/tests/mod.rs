@@ -74,6 +74,8 @@ struct Client {
     wakes: Arc<AtomicUsize>,
     events: Vec<Event>,
     last_token: u64,
+    /// What the client has sent, when that is wanted.
+    recording: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -123,6 +125,7 @@ impl Client {
             wakes,
             events: Vec::new(),
             last_token: 0,
+            recording: None,
         })
     }
 
@@ -131,6 +134,9 @@ impl Client {
         loop {
             let mut quiet = true;
             while let Some(bytes) = self.engine.poll_output(self.now.moment) {
+                if let Some(recording) = &mut self.recording {
+                    recording.extend_from_slice(&bytes);
+                }
                 self.broker.feed(bytes, self.now);
                 quiet = false;
             }
