@@ -91,6 +91,11 @@ impl Authorization {
         self.step = Step::Idle;
     }
 
+    /// Whether somebody stands in line and nobody is being served.
+    pub(super) fn has_work(&self) -> bool {
+        matches!(self.step, Step::Idle) && !self.line.is_empty()
+    }
+
     /// Whether `audience` has a token; gets one when it has none.
     pub(super) fn claim(&mut self, audience: &str) -> Claim {
         match self.grants.get(audience) {

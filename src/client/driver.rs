@@ -368,7 +368,9 @@ impl Future for Driver {
                 this.is_finished = true;
                 return Poll::Ready(());
             }
-            if has_moved || !this.todo.is_empty() {
+            // A claim that a link or question has just made is for the next turn.
+            let has_claims = matches!(this.line, Line::Up(_)) && this.authorization.has_work();
+            if has_moved || has_claims || !this.todo.is_empty() {
                 continue;
             }
             match this.next_deadline(now) {

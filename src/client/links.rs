@@ -49,10 +49,10 @@ impl Driver {
 
     /// Puts a link into the line of those to look at.
     pub(super) fn queue(&mut self, key: Key) {
-        if let Some(link) = self.link_mut(key) {
-            if !std::mem::replace(&mut link.is_in_line, true) {
-                self.todo.push_back(key);
-            }
+        if let Some(link) = self.link_mut(key)
+            && !std::mem::replace(&mut link.is_in_line, true)
+        {
+            self.todo.push_back(key);
         }
     }
 

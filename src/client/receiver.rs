@@ -117,11 +117,9 @@ impl ReceiverHandle {
         state.is_wanted = true;
         state.wait(cx);
         drop(state);
-        if is_news {
-            if let Err(error) = self.0.shared.mark(self.0.key) {
-                lock(&self.0.state).has_ended = true;
-                return Poll::Ready(Some(Err(self.0.describe(error, 0))));
-            }
+        if is_news && let Err(error) = self.0.shared.mark(self.0.key) {
+            lock(&self.0.state).has_ended = true;
+            return Poll::Ready(Some(Err(self.0.describe(error, 0))));
         }
         Poll::Pending
     }

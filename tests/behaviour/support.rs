@@ -6,7 +6,6 @@ use std::time::Duration;
 use eventhubs::emulator::{Emulator, EmulatorConfig};
 use eventhubs::{
     ClientBuilder, ConsumerClient, EventStream, ProducerClient, ReceivedEvent, RetryOptions, StartPosition,
-    Transport,
 };
 use tempfile::TempDir;
 
@@ -29,7 +28,8 @@ pub(crate) const WAYS: [Way; 4] = [Way::Ws, Way::Wss, Way::Amqp, Way::Amqps];
 /// An emulator, and the directory with its certificate authority.
 pub(crate) struct Running {
     pub(crate) emulator: Emulator,
-    pub(crate) dir: TempDir,
+    /// Removed with it.
+    _dir: TempDir,
 }
 
 pub(crate) async fn start() -> Running {
@@ -43,7 +43,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut EmulatorConfig)) -> Runn
         .with_consumer_group(HUB, "billing")
         .with_ca_dir(dir.path().join("ca"));
     change(&mut config);
-    Running { emulator: Emulator::start(config).await.unwrap(), dir }
+    Running { emulator: Emulator::start(config).await.unwrap(), _dir: dir }
 }
 
 impl Running {
@@ -126,9 +126,4 @@ pub(crate) fn texts(events: &[ReceivedEvent]) -> Vec<String> {
 pub(crate) async fn nothing_more(stream: &mut EventStream) {
     let more = soon(stream.next_batch(10, Duration::from_millis(100))).await.unwrap();
     assert!(more.is_empty(), "more arrived than was sent: {more:?}");
-}
-
-/// The client of a transport of the builder's own choice.
-pub(crate) fn tcp<C>(builder: ClientBuilder<C>) -> ClientBuilder<C> {
-    builder.transport(Transport::Tcp)
 }

@@ -110,6 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
     async fn a_websocket_message_arrives_without_its_frame() {
         use fe2o3_amqp_ws::tokio_tungstenite::accept_hdr_async;
         use fe2o3_amqp_ws::tungstenite::handshake::server::{Request, Response};

@@ -1,0 +1,199 @@
+//! Keys, tokens and providers: right ones, wrong ones, and ones that expire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use eventhubs::broker::{AccessKey, AccessRule, Rights, Scope};
+use eventhubs::model::sas;
+use eventhubs::{
+    AccessToken, ClientBuilder, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions,
+    StartPosition,
+};
+
+use crate::support::{HUB, Running, impatient, soon, start_with, take, texts};
+
+/// An emulator with keys of its own only, and two hubs.
+async fn guarded() -> Running {
+    start_with(|config| {
+        config.namespace.development_key = None;
+        config.namespace.accept_any_jwt = true;
+        let rule = |name: &str, rights, scope| AccessRule {
+            key_name: name.into(),
+            key: AccessKey::new(format!("{name}-key")),
+            rights,
+            scope,
+        };
+        config.namespace.rules = vec![
+            rule("all", Rights::MANAGE, Scope::Namespace),
+            rule("sender", Rights::SEND, Scope::Namespace),
+            rule("listener", Rights::LISTEN, Scope::Hub(HUB.into())),
+        ];
+    })
+    .await
+}
+
+fn with_key<C>(running: &Running, builder: ClientBuilder<C>, name: &str, key: &str) -> ClientBuilder<C> {
+    builder
+        .connection_string(format!(
+            "Endpoint=sb://localhost:{};SharedAccessKeyName={name};SharedAccessKey={key};EntityPath={HUB};UseDevelopmentEmulator=true",
+            running.emulator.port()
+        ))
+        .retry(impatient())
+}
+
+/// A namespace and endpoint without a key in it.
+fn keyless<C>(running: &Running, builder: ClientBuilder<C>) -> ClientBuilder<C> {
+    builder
+        .namespace(format!("localhost:{}", running.emulator.port()))
+        .event_hub(HUB)
+        .custom_endpoint(format!("ws://localhost:{}", running.emulator.port()))
+        .retry(impatient())
+}
+
+fn seconds_from_now(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    now as i64 + seconds
+}
+
+fn token(running: &Running, path: &str, key_name: &str, seconds: i64) -> String {
+    let resource = format!("sb://localhost:{}/{path}", running.emulator.port());
+    sas::sign(&resource, key_name, &format!("{key_name}-key"), seconds_from_now(seconds))
+}
+
+#[tokio::test]
+async fn a_key_allows_what_its_rule_says_and_no_more() {
+    let running = guarded().await;
+    let sender = with_key(&running, ProducerClient::builder(), "sender", "sender-key").build().unwrap();
+    soon(sender.send_with("x", SendOptions::to_partition("0"))).await.unwrap();
+    let error = soon(sender.hub_properties()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+
+    let listener = with_key(&running, ConsumerClient::builder(), "listener", "listener-key").build().unwrap();
+    let mut events = soon(listener.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    assert_eq!(texts(&take(&mut events, 1).await), ["x"]);
+    assert_eq!(soon(listener.partition_ids()).await.unwrap().len(), 4);
+
+    let wrong = with_key(&running, ProducerClient::builder(), "listener", "listener-key").build().unwrap();
+    assert_eq!(soon(wrong.send("x")).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    let wrong = with_key(&running, ConsumerClient::builder(), "sender", "sender-key").build().unwrap();
+    assert_eq!(soon(wrong.partition("0").open()).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn wrong_keys_and_tokens_are_refused_at_once_and_never_shown() {
+    let running = guarded().await;
+    for (name, key) in [("all", "not-the-key"), ("nobody", "all-key")] {
+        let producer = with_key(&running, ProducerClient::builder(), name, key).build().unwrap();
+        let error = soon(producer.send("x")).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 1), "{error}");
+        assert!(!format!("{error:?} {error}").contains(key), "{error:?}");
+    }
+    for token in [
+        token(&running, HUB, "all", -60),
+        token(&running, "another-hub", "all", 600),
+        token(&running, HUB, "all", 600).replace("&sig=", "&sig=0"),
+    ] {
+        let producer =
+            keyless(&running, ProducerClient::builder()).sas_token(token.as_str()).build().unwrap();
+        let error = soon(producer.send("x")).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 1), "{error}");
+        assert!(!format!("{error:?} {error}").contains(&token), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ready_made_token_opens_what_it_is_for() {
+    let running = guarded().await;
+    for path in [HUB, ""] {
+        let token = token(&running, path, "all", 600);
+        let producer =
+            keyless(&running, ProducerClient::builder()).sas_token(token.as_str()).build().unwrap();
+        soon(producer.send("x")).await.unwrap();
+        let consumer = keyless(&running, ConsumerClient::builder()).sas_token(token).build().unwrap();
+        soon(consumer.partition("0").open()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_again_when_it_fails() {
+    let running = guarded().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, port) = (asked.clone(), running.emulator.port());
+    let producer = keyless(&running, ProducerClient::builder())
+        .token_provider(move |audience: String| {
+            let attempt = count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert_eq!(audience, format!("sb://localhost:{port}/{HUB}"));
+                if attempt < 2 {
+                    return Err("the server with the key is down".into());
+                }
+                Ok(AccessToken::sas(sas::sign(&audience, "all", "all-key", seconds_from_now(600)))?)
+            }
+        })
+        .build()
+        .unwrap();
+    soon(producer.send("x")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_provider_that_keeps_failing_ends_in_its_own_words() {
+    let running = guarded().await;
+    let producer = keyless(&running, ProducerClient::builder())
+        .token_provider(|_: String| async { Err("the server with the key is down".into()) })
+        .retry(RetryOptions { max_attempts: 2, ..impatient() })
+        .build()
+        .unwrap();
+    let error = soon(producer.send("x")).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 2));
+    assert!(error.to_string().contains("the server with the key is down"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_of_entra_id_is_put_as_such() {
+    let running = guarded().await;
+    let producer = keyless(&running, ProducerClient::builder())
+        .token_provider(|_: String| async {
+            Ok(AccessToken::jwt("eyJ0.e30.c2ln", SystemTime::now() + Duration::from_secs(600)))
+        })
+        .build()
+        .unwrap();
+    soon(producer.send("x")).await.unwrap();
+}
+
+#[tokio::test]
+async fn tokens_are_renewed_before_they_expire_and_links_stay_up() {
+    let running = guarded().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let consumer = keyless(&running, ConsumerClient::builder())
+        .token_provider(move |audience: String| {
+            // Every second renewal fails, which must not be felt.
+            let attempt = count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if attempt % 2 == 1 {
+                    return Err("not now".into());
+                }
+                Ok(AccessToken::sas(sas::sign(&audience, "all", "all-key", seconds_from_now(3)))?)
+            }
+        })
+        .build()
+        .unwrap();
+    let mut events = soon(consumer.partition("0").open()).await.unwrap();
+    let producer = with_key(&running, ProducerClient::builder(), "all", "all-key").build().unwrap();
+    // Three lives of a token.
+    while asked.load(Ordering::SeqCst) < 6 {
+        soon(producer.send_with("x", SendOptions::to_partition("0"))).await.unwrap();
+        assert_eq!(texts(&take(&mut events, 1).await), ["x"]);
+        let asked_before = asked.load(Ordering::SeqCst);
+        // The stream is idle until the next renewal.
+        soon(async {
+            while asked.load(Ordering::SeqCst) == asked_before {
+                let nothing = events.next_batch(1, Duration::from_millis(20)).await.unwrap();
+                assert!(nothing.is_empty());
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,177 @@
+//! A service that does as it is told: the engine's server role with a script, for what no emulator would do.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use bytes::Bytes;
+use eventhubs::amqp::{Attach, Config, Connection, Event, LinkId, Outcome, Outgoing, Role};
+use eventhubs::dialect::{cbs, management};
+use eventhubs::model::moment::Moment;
+use eventhubs::{HubProperties, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What a script does about an event of a connection.
+pub(crate) enum Then {
+    /// What a service would do.
+    AsUsual,
+    /// Nothing more than the script has done.
+    Handled,
+    /// The socket is dropped.
+    HangUp,
+}
+
+/// An event, and where it came from.
+pub(crate) struct Seen<'a> {
+    pub(crate) event: &'a Event,
+    /// The connection's number, from 1.
+    pub(crate) connection: usize,
+    pub(crate) state: &'a mut State,
+}
+
+/// What a connection of the peer remembers.
+#[derive(Default)]
+pub(crate) struct State {
+    links: Vec<(LinkId, Attach)>,
+}
+
+impl State {
+    /// The address of a link: the hub's side of it.
+    pub(crate) fn address(&self, link: LinkId) -> Option<String> {
+        let (_, attach) = self.links.iter().find(|(id, _)| *id == link)?;
+        address(attach)
+    }
+
+    fn reply_link(&self, node: &str) -> Option<LinkId> {
+        let is_it =
+            |attach: &Attach| attach.role == Role::Receiver && address(attach).as_deref() == Some(node);
+        self.links.iter().rev().find(|(_, attach)| is_it(attach)).map(|(id, _)| *id)
+    }
+}
+
+/// The node that a client asks for.
+pub(crate) fn address(attach: &Attach) -> Option<String> {
+    match attach.role {
+        Role::Sender => attach.target.as_ref()?.address.clone(),
+        Role::Receiver => attach.source.as_ref()?.address.clone(),
+    }
+}
+
+/// A listening peer.
+pub(crate) struct Peer {
+    pub(crate) port: u16,
+    /// What was sent to hubs, in order.
+    pub(crate) stored: Arc<Mutex<Vec<Bytes>>>,
+}
+
+impl Peer {
+    pub(crate) async fn start(
+        script: impl FnMut(&mut Connection, Seen<'_>) -> Then + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stored = Arc::new(Mutex::new(Vec::new()));
+        let (script, store) = (Arc::new(Mutex::new(script)), stored.clone());
+        tokio::spawn(async move {
+            let mut number = 0;
+            while let Ok((stream, _)) = listener.accept().await {
+                number += 1;
+                tokio::spawn(serve(stream, number, script.clone(), store.clone()));
+            }
+        });
+        Peer { port, stored }
+    }
+
+    /// A connection string for a hub that it has, over plain TCP.
+    pub(crate) fn connection_string(&self) -> String {
+        format!(
+            "Endpoint=amqp://127.0.0.1:{};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders",
+            self.port
+        )
+    }
+}
+
+async fn serve<S>(mut stream: TcpStream, number: usize, script: Arc<Mutex<S>>, stored: Arc<Mutex<Vec<Bytes>>>)
+where
+    S: FnMut(&mut Connection, Seen<'_>) -> Then + Send + 'static,
+{
+    let origin = Instant::now();
+    let now = || Moment::from_origin(origin.elapsed());
+    let mut engine = Connection::server(Config { container_id: "peer".into(), ..Config::default() }, now());
+    let mut state = State::default();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        while let Some(event) = engine.poll_event() {
+            let seen = Seen { event: &event, connection: number, state: &mut state };
+            let then = (script.lock().unwrap())(&mut engine, seen);
+            match then {
+                Then::AsUsual => as_usual(&mut engine, &event, &mut state, &stored),
+                Then::Handled => {}
+                Then::HangUp => return,
+            }
+        }
+        while let Some(output) = engine.poll_output(now()) {
+            if stream.write_all(&output).await.is_err() {
+                return;
+            }
+        }
+        if engine.is_closed() {
+            return;
+        }
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => engine.feed(Bytes::copy_from_slice(&buffer[..read]), now()),
+            _ => return,
+        }
+    }
+}
+
+/// Grants every link and token, stores what is sent, answers what is asked.
+pub(crate) fn as_usual(
+    engine: &mut Connection,
+    event: &Event,
+    state: &mut State,
+    stored: &Mutex<Vec<Bytes>>,
+) {
+    match event {
+        Event::Sasl { .. } => engine.sasl_outcome(true),
+        Event::AttachRequested { link, attach, .. } => {
+            state.links.push((*link, (**attach).clone()));
+            let reply = Attach {
+                source: attach.source.clone(),
+                target: attach.target.clone(),
+                max_message_size: (attach.role == Role::Sender).then_some(1 << 20),
+                ..Attach::new("", Role::Sender)
+            };
+            engine.accept(*link, reply);
+            if attach.role == Role::Sender {
+                engine.set_credit(*link, 1000);
+            }
+        }
+        Event::Delivery { link, delivery } => {
+            let node = state.address(*link).unwrap_or_default();
+            if !delivery.settled {
+                engine.settle(*link, delivery.id, Outcome::Accepted);
+            }
+            let reply = match node.as_str() {
+                "$cbs" => cbs::Request::parse(&delivery.payload).unwrap().accept(),
+                "$management" => {
+                    let hub = HubProperties::new("orders", Timestamp::from_millis(0), 2);
+                    management::Request::parse(&delivery.payload).unwrap().reply_hub(&hub)
+                }
+                _ => {
+                    stored.lock().unwrap().push(delivery.payload.clone());
+                    return;
+                }
+            };
+            answer(engine, state, &node, reply.encode());
+        }
+        _ => {}
+    }
+}
+
+/// Sends a reply of a node.
+pub(crate) fn answer(engine: &mut Connection, state: &State, node: &str, reply: Bytes) {
+    let link = state.reply_link(node).unwrap();
+    let message = Outgoing { token: 0, message_format: 0, settled: true, head: reply, body: Bytes::new() };
+    engine.send(link, message).unwrap();
+}

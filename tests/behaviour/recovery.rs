@@ -1,0 +1,351 @@
+//! What is lost comes back: connections, links, whole servers. Nothing is missing, nothing is read twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventhubs::amqp::{AmqpError, Event, Outcome, Role};
+use eventhubs::emulator::{Emulator, EmulatorConfig};
+use eventhubs::{
+    ClientOptions, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions, StartPosition,
+};
+use futures::future::try_join_all;
+
+use crate::peer::{Peer, Seen, Then, address};
+use crate::proxy::Proxy;
+use crate::support::{HUB, impatient, nothing_more, patient, soon, start, take, texts};
+
+fn producer_of(peer: &Peer, retry: RetryOptions) -> ProducerClient {
+    ProducerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
+}
+
+fn consumer_of(peer: &Peer, retry: RetryOptions) -> ConsumerClient {
+    ConsumerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
+}
+
+#[tokio::test]
+async fn clients_go_on_when_the_emulator_comes_back_on_its_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = EmulatorConfig::default().with_hub(HUB, 2).with_data_dir(dir.path());
+    let emulator = Emulator::start(config.clone()).await.unwrap();
+    let port = emulator.port();
+    let connection_string = format!("{}EntityPath={HUB}", emulator.connection_string());
+    let producer =
+        ProducerClient::builder().connection_string(&connection_string).retry(patient()).build().unwrap();
+    let consumer =
+        ConsumerClient::builder().connection_string(&connection_string).retry(patient()).build().unwrap();
+    let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
+    assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
+
+    soon(emulator.shutdown()).await.unwrap();
+    let while_down = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send_with("two", SendOptions::to_partition("0")).await }
+    });
+    let _emulator = Emulator::start(config.with_port(port)).await.unwrap();
+    soon(while_down).await.unwrap().unwrap();
+    soon(producer.send_with("three", SendOptions::to_partition("0"))).await.unwrap();
+    assert_eq!(texts(&take(&mut events, 2).await), ["two", "three"]);
+    nothing_more(&mut events).await;
+    assert_eq!(soon(consumer.partition_ids()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn events_sent_over_a_wire_that_is_cut_again_and_again_are_all_stored() {
+    let running = start().await;
+    let proxy = Proxy::to(running.emulator.port()).await;
+    let producer = ProducerClient::builder()
+        .connection_string(running.connection_string())
+        .custom_endpoint(format!("ws://127.0.0.1:{}", proxy.port))
+        .retry(patient())
+        .build()
+        .unwrap();
+    for round in 0..5 {
+        let sends = (0..200)
+            .map(|n| producer.send_with(format!("{}", round * 200 + n), SendOptions::to_partition("0")));
+        let mut sends = Box::pin(try_join_all(sends));
+        assert!(futures::poll!(&mut sends).is_pending());
+        // In the middle of it: some have been answered, some have left, some have not.
+        let one = producer.send_with("marker", SendOptions::to_partition("1"));
+        tokio::select! { _ = &mut sends => {} sent = one => sent.unwrap() }
+        proxy.cut();
+        soon(sends).await.unwrap();
+    }
+    assert!(proxy.connections() >= 5, "{}", proxy.connections());
+    let mut events = running.read("0").await;
+    let mut missing: std::collections::BTreeSet<usize> = (0..1000).collect();
+    while !missing.is_empty() {
+        let text = texts(&take(&mut events, 1).await).remove(0);
+        missing.remove(&text.parse().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_over_a_wire_that_is_cut_again_and_again_misses_and_repeats_nothing() {
+    let running = start().await;
+    let proxy = Proxy::to(running.emulator.port()).await;
+    let list = (0..4000).map(|n| n.to_string());
+    soon(running.producer().send_all(list, SendOptions::to_partition("0"))).await.unwrap();
+    let consumer = ConsumerClient::builder()
+        .connection_string(running.connection_string())
+        .custom_endpoint(format!("amqp://127.0.0.1:{}", proxy.port))
+        .retry(patient())
+        .build()
+        .unwrap();
+    let reader = consumer.partition("0").from(StartPosition::earliest()).prefetch(100);
+    let mut events = soon(reader.open()).await.unwrap();
+    for step in 0..40 {
+        let expected: Vec<String> = (step * 100..step * 100 + 100).map(|n| n.to_string()).collect();
+        assert_eq!(texts(&take(&mut events, 100).await), expected);
+        if step % 5 == 0 {
+            proxy.cut();
+        }
+    }
+    nothing_more(&mut events).await;
+    assert!(proxy.connections() >= 8, "{}", proxy.connections());
+}
+
+#[tokio::test]
+async fn a_link_that_was_detached_while_idle_is_attached_when_next_used() {
+    let attached = Arc::new(AtomicUsize::new(0));
+    let count = attached.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::AttachRequested { attach, .. } if address(attach).as_deref() == Some("orders") => {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            // Let go as soon as it has served once.
+            Event::Delivery { link, delivery } if seen.state.address(*link).as_deref() == Some("orders") => {
+                engine.settle(*link, delivery.id, Outcome::Accepted);
+                engine.detach(*link, true, Some(AmqpError::new("amqp:link:detach-forced", "idle")));
+                return Then::Handled;
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let producer = producer_of(&peer, RetryOptions::none());
+    for number in 1..=3 {
+        soon(producer.send("x")).await.unwrap();
+        // One attempt is allowed: the loss of an idle link costs none.
+        assert_eq!(attached.load(Ordering::SeqCst), number);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_service_is_asked_again_later() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = refused.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        if let Event::Delivery { link, delivery } = seen.event {
+            let is_event = seen.state.address(*link).as_deref() == Some("orders");
+            if is_event && count.fetch_add(1, Ordering::SeqCst) < 2 {
+                let error = AmqpError::new("com.microsoft:timeout", "Please try again.");
+                engine.settle(*link, delivery.id, Outcome::Rejected(Some(error)));
+                return Then::Handled;
+            }
+        }
+        Then::AsUsual
+    })
+    .await;
+    let producer = producer_of(&peer, impatient());
+    soon(producer.send("x")).await.unwrap();
+    assert_eq!(refused.load(Ordering::SeqCst), 3);
+    assert_eq!(peer.stored.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_the_same_to_the_byte() {
+    let seen_payloads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let payloads = seen_payloads.clone();
+    let peer = Peer::start(move |_, seen: Seen<'_>| {
+        if let Event::Delivery { link, delivery } = seen.event {
+            if seen.state.address(*link).as_deref() == Some("orders") {
+                payloads.lock().unwrap().push(delivery.payload.clone());
+                if seen.connection < 3 {
+                    return Then::HangUp;
+                }
+            }
+        }
+        Then::AsUsual
+    })
+    .await;
+    let producer = producer_of(&peer, impatient());
+    soon(producer.send(eventhubs::EventData::from("x").with_property("p", 1_i32))).await.unwrap();
+    let payloads = seen_payloads.lock().unwrap();
+    assert_eq!(payloads.len(), 3);
+    assert!(payloads.iter().all(|payload| *payload == payloads[0]));
+}
+
+#[tokio::test]
+async fn attempts_end_in_an_error_that_says_what_was_tried() {
+    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
+            Then::HangUp
+        }
+        _ => Then::AsUsual,
+    })
+    .await;
+    let producer = producer_of(&peer, RetryOptions { max_attempts: 3, ..impatient() });
+    let error = soon(producer.send("x")).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::ConnectionLost, 3));
+    assert_eq!((error.operation(), error.entity()), (Some("send to"), Some("orders")));
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn a_stream_tells_of_a_lost_connection_and_goes_on_when_asked_again() {
+    let running = start().await;
+    let producer = running.producer();
+    soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
+    let port = running.emulator.port();
+    let consumer = running.consumer();
+    let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
+    soon(running.emulator.shutdown()).await.unwrap();
+    let error = soon(events.next()).await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::ConnectFailed, 4), "{error}");
+    assert!(error.is_transient());
+    assert_eq!(error.entity(), Some("orders/ConsumerGroups/$Default/Partitions/0"));
+
+    // Everything was in memory only: the new namespace begins anew, and so does the position.
+    let config = EmulatorConfig::default().with_hub(HUB, 4).with_port(port);
+    let _emulator = Emulator::start(config).await.unwrap();
+    let error = loop {
+        match soon(events.next()).await.unwrap() {
+            Err(error) if error.is_transient() => {}
+            Err(error) => break error,
+            Ok(event) => panic!("{event:?}"),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidPosition);
+    assert!(soon(events.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_receiver_detached_by_the_service_resumes_behind_the_last_event() {
+    let running = start().await;
+    let producer = running.producer();
+    soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
+    let mut events = running.read("0").await;
+    assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
+    // A hub that is deleted takes its links along; one of the same name starts from the beginning.
+    let namespace = running.emulator.namespace();
+    assert!(namespace.hub(HUB).is_some());
+    soon(producer.send_with("two", SendOptions::to_partition("0"))).await.unwrap();
+    assert_eq!(texts(&take(&mut events, 1).await), ["two"]);
+}
+
+#[tokio::test]
+async fn every_call_has_a_deadline_against_a_peer_that_says_nothing() {
+    // Accepts connections, and then nothing.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for scheme in ["amqp", "ws"] {
+        let connection_string = format!(
+            "Endpoint={scheme}://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders"
+        );
+        let options = || ClientOptions {
+            connect_timeout: Duration::from_millis(100),
+            retry: RetryOptions { max_attempts: 2, ..impatient() },
+            ..ClientOptions::default()
+        };
+        let producer = ProducerClient::builder()
+            .connection_string(&connection_string)
+            .options(options())
+            .build()
+            .unwrap();
+        let consumer = ConsumerClient::builder()
+            .connection_string(&connection_string)
+            .options(options())
+            .build()
+            .unwrap();
+        let (sent, batch, opened, properties) = soon(futures::future::join4(
+            producer.send("x"),
+            producer.create_batch(),
+            consumer.partition("0").open(),
+            consumer.hub_properties(),
+        ))
+        .await;
+        for error in [sent.unwrap_err(), batch.unwrap_err(), opened.unwrap_err(), properties.unwrap_err()] {
+            assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::ConnectFailed), "{error}");
+            assert_eq!(error.attempts(), 2, "{error}");
+            assert!(error.operation().is_some() && error.entity().is_some(), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_never_answers_one_kind_of_request_does_not_hang_the_call() {
+    for silent in ["$cbs", "attach", "transfer", "$management"] {
+        let peer = Peer::start(move |_, seen: Seen<'_>| {
+            let node = match seen.event {
+                Event::Delivery { link, .. } => seen.state.address(*link),
+                Event::AttachRequested { attach, .. } => {
+                    let address = address(attach).unwrap_or_default();
+                    (address.starts_with("orders")).then(|| "attach".to_owned())
+                }
+                _ => None,
+            };
+            let is_silent = match (silent, node.as_deref()) {
+                ("transfer", Some("orders")) => matches!(seen.event, Event::Delivery { .. }),
+                (silent, Some(node)) => silent == node,
+                _ => false,
+            };
+            if is_silent { Then::Handled } else { Then::AsUsual }
+        })
+        .await;
+        let retry =
+            RetryOptions { max_attempts: 2, attempt_timeout: Duration::from_millis(150), ..impatient() };
+        let producer = producer_of(&peer, retry.clone());
+        let error = match silent {
+            "$management" => soon(producer.hub_properties()).await.unwrap_err(),
+            _ => soon(producer.send("x")).await.unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{silent}: {error}");
+        if silent != "$management" && silent != "transfer" {
+            let error = soon(consumer_of(&peer, retry).partition("0").open()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{silent}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_total_deadline_ends_attempts_early() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let producer = ProducerClient::builder()
+        .connection_string(format!(
+            "Endpoint=amqp://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders"
+        ))
+        .retry(RetryOptions { total_deadline: Some(Duration::from_millis(300)), ..patient() })
+        .build()
+        .unwrap();
+    let start = std::time::Instant::now();
+    let error = soon(producer.send("x")).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectFailed | ErrorKind::Timeout), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5) && error.attempts() > 1, "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_receiver_link_is_an_error_and_not_a_wait() {
+    let peer = Peer::start(|engine, seen: Seen<'_>| match seen.event {
+        Event::AttachRequested { link, attach, .. }
+            if attach.role == Role::Receiver && address(attach).unwrap().starts_with("orders") =>
+        {
+            engine.refuse(
+                *link,
+                AmqpError::new("amqp:not-found", "The messaging entity 'x' could not be found."),
+            );
+            Then::Handled
+        }
+        _ => Then::AsUsual,
+    })
+    .await;
+    let error = soon(consumer_of(&peer, impatient()).partition("0").open()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 1), "{error}");
+    assert_eq!(error.condition(), Some("amqp:not-found"));
+}
