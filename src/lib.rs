@@ -28,3 +28,8 @@ pub use model::position::StartPosition;
 pub use model::retry::RetryOptions;
 pub use model::value::{Symbol, Timestamp, Uuid, Value};
 pub use producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
+
+/// The README's example is compiled and run with the other examples.
+#[cfg(all(doctest, feature = "emulator"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -94,7 +94,15 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 .map_err(|error| Failure::new(format!("cannot make {}: {error}", found.display())))?;
             let mut fuzz = std::process::Command::new(tool);
             // Without a sanitizer it builds on stable; the crate has no unsafe code for one to watch.
-            fuzz.current_dir(workspace.root()).args(["fuzz", "run", "--sanitizer", "none", name]);
+            fuzz.current_dir(workspace.root()).args([
+                "fuzz",
+                "run",
+                "--sanitizer",
+                "none",
+                "--debug-assertions",
+                "--target-dir",
+            ]);
+            fuzz.arg(corpus.join("build")).arg(name);
             fuzz.arg(found).arg(corpus.join("seeds").join(name));
             fuzz.args(["--", "-rss_limit_mb=4096", "-timeout=10"]);
             fuzz.arg(format!("-max_total_time={seconds}"));

@@ -28,12 +28,20 @@ pub struct Namespace {
 impl Namespace {
     pub fn start(workspace: &Workspace) -> Result<Self, Failure> {
         let mut command = Command::new(prepare::binary(workspace, "release")?);
-        command.args(["emulator", "--json", "--port", "0", "--retention-size", "1200M"]);
+        command.args([
+            "emulator",
+            "--json",
+            "--port",
+            "0",
+            "--retention-size",
+            "1200M",
+            "--max-memory",
+            "14G",
+        ]);
         command.args(["--hub", &format!("{READ}:8"), "--hub", &format!("{WRITE}:8")]);
         for partitions in LINKS {
             command.args(["--hub", &format!("{}:{partitions}", links_hub(partitions))]);
         }
-        // With its input open the emulator can be told to end by closing it; its errors are ours.
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| cannot_start(&command, &error))?;
         let mut line = String::new();

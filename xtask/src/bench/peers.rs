@@ -114,7 +114,7 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Vec<Peer>, Fail
 
 /// One of this crate's own measuring programs under `examples/`.
 fn ours(workspace: &Workspace, example: &str) -> Result<PathBuf, Failure> {
-    visible(cargo(workspace).args(["build", "--release", "--features", "cli", "--example", example]))?;
+    visible(cargo(workspace).args(["build", "--release", "--example", example]))?;
     Ok(workspace.target().join("release/examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX)))
 }
 
