@@ -160,6 +160,7 @@ impl Connection {
         let unsent = super::incoming::queued_bytes(detached);
         detached.queue.clear();
         detached.progress = None;
+        self.unfinished_bytes -= detached.unfinished_bytes();
         detached.incoming = None;
         self.queued_bytes -= unsent;
         let (local, handle, role) = (detached.session, detached.local_handle, detached.role);

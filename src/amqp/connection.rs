@@ -47,6 +47,8 @@ pub struct Limits {
     pub max_links: usize,
     /// The largest message we take on a link that does not say, in bytes.
     pub max_message_size: u64,
+    /// Bytes that may be held, over all links, for messages of which frames are still to come.
+    pub max_unfinished_bytes: u64,
     /// Transfers that a peer may send on a session before it hears from us.
     pub session_window: u32,
     /// How long the opening handshake may take, and the closing one.
@@ -75,6 +77,8 @@ pub struct Connection {
     pub(super) undisposed: Vec<u16>,
     /// Bytes given to `send` that have not been put into frames.
     pub(super) queued_bytes: usize,
+    /// Bytes held for deliveries of which frames are still to come.
+    pub(super) unfinished_bytes: u64,
     pub(super) peer: Peer,
     started: Moment,
     last_received: Moment,
@@ -141,6 +145,7 @@ impl Connection {
             active: VecDeque::new(),
             undisposed: Vec::new(),
             queued_bytes: 0,
+            unfinished_bytes: 0,
             peer: Peer { max_frame_size: MIN_MAX_FRAME_SIZE, channel_max: u16::MAX, idle_timeout: None },
             started: now,
             last_received: now,
@@ -510,6 +515,7 @@ impl Connection {
         self.links.clear();
         self.active.clear();
         self.queued_bytes = 0;
+        self.unfinished_bytes = 0;
     }
 }
 
@@ -566,6 +572,7 @@ impl Default for Limits {
             handle_max: 255,
             max_links: 16_384,
             max_message_size: 64 << 20,
+            max_unfinished_bytes: 128 << 20,
             session_window: 5_000,
             handshake_timeout: Duration::from_secs(15),
         }

@@ -169,6 +169,7 @@ impl Connection {
     pub(super) fn drop_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
         self.queued_bytes -= queued_bytes(&link);
+        self.unfinished_bytes -= link.unfinished_bytes();
         if let Some(Some(session)) = self.sessions.get_mut(usize::from(link.session)) {
             session.release_handle(link.local_handle);
             session.unbind_remote_handle(link.remote_handle);
@@ -370,7 +371,20 @@ impl Connection {
         if link.state != LinkState::Attached {
             return Ok(());
         }
-        match accept_transfer(link, &transfer, &reader) {
+        let before = link.unfinished_bytes();
+        let step = accept_transfer(link, &transfer, &reader);
+        let after = link.unfinished_bytes();
+        self.unfinished_bytes = self.unfinished_bytes + after - before;
+        if after > before && self.unfinished_bytes > self.config.limits.max_unfinished_bytes {
+            let error = AmqpError::new(
+                "amqp:resource-limit-exceeded",
+                "More is held for messages of which frames are missing than one connection may have held.",
+            );
+            self.detach(id, true, Some(error.clone()));
+            self.events.push_back(Event::Detached { link: id, closed: true, error: Some(error) });
+            return Ok(());
+        }
+        match step {
             Step::Nothing => {}
             Step::Delivery(delivery) => self.events.push_back(Event::Delivery { link: id, delivery }),
             Step::TooLarge { first, last, size, limit } => {

@@ -115,6 +115,14 @@ impl Link {
         self.credit.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX))
     }
 
+    /// Bytes held for a delivery of which frames are still to come.
+    pub(super) fn unfinished_bytes(&self) -> u64 {
+        self.incoming
+            .as_ref()
+            .filter(|incoming| !incoming.parts.is_empty())
+            .map_or(0, |incoming| incoming.size)
+    }
+
     /// Whether the first queued message may leave as far as the link is concerned.
     pub(super) fn is_ready(&self) -> bool {
         self.state == LinkState::Attached

@@ -210,6 +210,7 @@ fn engine_config(config: &Config, handshake: Duration) -> EngineConfig {
             handle_max: 255,
             max_links: 16_384,
             max_message_size: MAX_MESSAGE_SIZE,
+            max_unfinished_bytes: Limits::default().max_unfinished_bytes,
             session_window: SESSION_WINDOW,
             handshake_timeout: handshake,
         },

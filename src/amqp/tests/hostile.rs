@@ -258,3 +258,31 @@ fn nested_lists(depth: usize) -> Bytes {
     bytes.put_u8(0x45);
     bytes.freeze()
 }
+
+#[test]
+fn what_is_held_for_unfinished_messages_is_bounded_over_all_links() {
+    let mut pair = Pair::with(|_, server| server.limits.max_unfinished_bytes = 300_000);
+    pair.run();
+    let session = pair.client.begin().unwrap();
+    let links: Vec<_> = (0..4)
+        .map(|n| {
+            let asked = Attach { name: n.to_string(), ..super::attach(Role::Sender) };
+            pair.client.attach(session, asked).unwrap()
+        })
+        .collect();
+    pair.run();
+    // Turns are shorter than these messages, so all are under way at the same time.
+    for link in links {
+        pair.client.send(link, message(0, &[0; 200_000])).unwrap();
+    }
+    pair.clear();
+    pair.run();
+    let lost = pair.at_client.iter().filter(|event| {
+        matches!(event, Event::Detached { error: Some(error), .. }
+            if error.condition.as_str() == "amqp:resource-limit-exceeded")
+    });
+    let lost = lost.count();
+    assert!((1..4).contains(&lost), "{lost} links were lost");
+    assert_eq!(deliveries(&pair.at_server).len(), 4 - lost);
+    assert_eq!(pair.server.unfinished_bytes, 0);
+}

@@ -345,6 +345,7 @@ fn config(namespace: &Namespace) -> Config {
             // The broker refuses politely before the engine has to close the connection.
             max_links: limits.links_per_connection + usize::from(CHANNEL_MAX),
             max_message_size: limits.max_message_size,
+            max_unfinished_bytes: Limits::default().max_unfinished_bytes,
             session_window: SESSION_WINDOW,
             handshake_timeout: HANDSHAKE_TIMEOUT,
         },

@@ -114,6 +114,7 @@ impl Client {
                 handle_max: 255,
                 max_links: 10_000,
                 max_message_size: 1 << 24,
+                max_unfinished_bytes: Limits::default().max_unfinished_bytes,
                 session_window: 5000,
                 handshake_timeout: Duration::from_secs(10),
             },
