@@ -2,24 +2,34 @@
 
 use std::fmt;
 
+use crate::report::Counts;
+
 /// A sentence that says what failed and what to do about it.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    sentence: String,
+    /// What a test runner counted before it failed.
+    pub counts: Counts,
+}
 
 impl Failure {
     pub fn new(sentence: impl Into<String>) -> Self {
-        Failure(sentence.into())
+        Failure { sentence: sentence.into(), counts: Counts::default() }
+    }
+
+    pub fn with_counts(self, counts: Counts) -> Self {
+        Failure { counts, ..self }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentence)
     }
 }
 
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Failure(format!("{error} (cargo xtask help lists the verbs)"))
+        Failure::new(format!("{error} (cargo xtask help lists the verbs)"))
     }
 }

@@ -91,7 +91,7 @@ pub fn counted(command: &mut Command) -> Result<Counts, Failure> {
         }
     };
     let counts = reader.join().unwrap_or_default();
-    succeeded(command, status)?;
+    succeeded(command, status).map_err(|failure| failure.with_counts(counts))?;
     Ok(counts)
 }
 

@@ -37,7 +37,7 @@ impl Report {
             Ok(counts) => (counts, None),
             Err(failure) => {
                 println!("FAILED: {failure}");
-                (Counts::default(), Some(failure))
+                (failure.counts, Some(failure))
             }
         };
         self.steps.push(Step { name: name.to_owned(), took: started.elapsed(), counts, failure });
@@ -48,7 +48,7 @@ impl Report {
     /// # Errors
     /// Names the steps that failed.
     pub fn close(self) -> Result<(), Failure> {
-        let mut table = Table::new(["step", "result", "passed", "skipped", "time"]);
+        let mut table = Table::new(["step", "result", "passed", "failed", "skipped", "time"]);
         let mut total = Counts::default();
         for step in &self.steps {
             let Counts { passed, failed, skipped } = step.counts;
@@ -60,7 +60,14 @@ impl Report {
             let number = |n: u64| if n == 0 { String::new() } else { n.to_string() };
             let result = if step.failure.is_some() { "FAILED" } else { "ok" };
             let took = format!("{:.0} s", step.took.as_secs_f64());
-            table.row([step.name.clone(), result.to_owned(), number(passed), number(skipped), took]);
+            table.row([
+                step.name.clone(),
+                result.to_owned(),
+                number(passed),
+                number(failed),
+                number(skipped),
+                took,
+            ]);
         }
         println!("\n{table}");
         println!("tests: {} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);

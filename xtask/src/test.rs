@@ -90,7 +90,7 @@ fn interop(workspace: &Workspace, report: &mut Report) {
             .collect();
         files.sort();
         let mut tests = Command::new(node);
-        tests.arg("--test").args(files);
+        tests.args(["--test", "--test-reporter", "spec"]).args(files);
         counted(peers(workspace, &mut tests)?)
     });
     report.step("interop: our client and the other engines", || {
