@@ -36,7 +36,8 @@ container.on("message", ({ message, receiver, delivery }) => {
   receiver.onMessage(message, delivery);
   if (receiver.credit <= CREDIT / 2) receiver.add_credit(CREDIT - receiver.credit);
 });
-container.on("sendable", ({ sender }) => sender.pump?.());
+// Not at once: credit that came together with the attach would have rhea write events before its own attach.
+container.on("sendable", ({ sender }) => setImmediate(() => sender.pump?.()));
 container.on("sender_close", ({ sender }) => sender.log?.readers.delete(sender));
 container.on("session_close", ({ session }) => forget((sender) => sender.session === session));
 container.on("connection_close", ({ connection }) => forget((sender) => sender.connection === connection));
@@ -138,7 +139,10 @@ function echo(link) {
   link.set_target({ address: target?.address });
 }
 
+/** As the service does: an attach without terminuses, and a detach that says why. */
 function refuse(link, condition, description) {
+  link.local.attach.source = undefined;
+  link.local.attach.target = undefined;
   link.close({ condition, description });
 }
 
