@@ -312,6 +312,7 @@ fn config() -> Config {
             max_message_size: 1 << 20,
             session_window: 100,
             handshake_timeout: Duration::from_secs(30),
+            ..Limits::default()
         },
     }
 }

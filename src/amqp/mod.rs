@@ -6,6 +6,7 @@
 //! same type, so the client and the emulator are driven by the same code.
 
 mod commands;
+mod config;
 pub mod connection;
 pub mod decode;
 pub mod encode;
@@ -21,7 +22,8 @@ mod session;
 mod tests;
 pub mod types;
 
-pub use connection::{Config, Connection, Limits};
+pub use config::{Config, Limits};
+pub use connection::Connection;
 pub use performatives::{Attach, Open, Source, Target};
 pub use types::{
     AmqpError, CloseReason, Delivery, EngineError, Event, LinkId, Outcome, Outgoing, Role, SaslProfile,

@@ -228,6 +228,7 @@ pub enum SaslProfile {
 
 impl LinkId {
     /// A small number that no two links of a connection have at the same time.
+    #[cfg(feature = "emulator")]
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::config::Config;
-use crate::amqp::connection::Config as EngineConfig;
+use crate::amqp::Config as EngineConfig;
 use crate::amqp::{Attach, Connection, EngineError, Limits, LinkId, SaslProfile, SessionId};
 use crate::model::moment::Moment;
 use crate::model::value::{Symbol, Value};

@@ -161,12 +161,12 @@ async fn what_is_sent_again_is_the_same_to_the_byte() {
     let seen_payloads = Arc::new(std::sync::Mutex::new(Vec::new()));
     let payloads = seen_payloads.clone();
     let peer = Peer::start(move |_, seen: Seen<'_>| {
-        if let Event::Delivery { link, delivery } = seen.event {
-            if seen.state.address(*link).as_deref() == Some("orders") {
-                payloads.lock().unwrap().push(delivery.payload.clone());
-                if seen.connection < 3 {
-                    return Then::HangUp;
-                }
+        if let Event::Delivery { link, delivery } = seen.event
+            && seen.state.address(*link).as_deref() == Some("orders")
+        {
+            payloads.lock().unwrap().push(delivery.payload.clone());
+            if seen.connection < 3 {
+                return Then::HangUp;
             }
         }
         Then::AsUsual

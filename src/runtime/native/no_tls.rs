@@ -8,7 +8,7 @@ use super::super::endpoint::DialError;
 
 /// Whom to believe: nobody.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trust;
+pub(crate) struct Trust(());
 
 impl Trust {
     /// Refuses: there is nothing to trust a certificate with.
