@@ -310,6 +310,7 @@ fn config() -> Config {
             handle_max: 31,
             max_links: 64,
             max_message_size: 1 << 20,
+            max_unfinished_bytes: 4 << 20,
             session_window: 100,
             handshake_timeout: Duration::from_secs(30),
             ..Limits::default()
