@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::authorization::{Authorization, Claim, Progress};
 use super::jitter;
 use super::link::{Link, Stage};
@@ -55,6 +57,8 @@ pub(super) struct Driver {
     /// Connections in a row that could not be made, or broke soon.
     failed: u32,
     is_finished: bool,
+    /// What everything that the task logs is about.
+    span: Span,
 }
 
 /// The state of the one connection.
@@ -76,7 +80,15 @@ pub(super) enum Line {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let config = &shared.config;
+        let span = tracing::info_span!(
+            "connection",
+            endpoint = %config.endpoint,
+            hub = config.hub,
+            client = config.identifier
+        );
         Driver {
+            span,
             shared,
             line: Line::Down(None),
             links: Vec::new(),
@@ -124,7 +136,7 @@ impl Driver {
                     return false;
                 }
                 let config = &self.shared.config;
-                tracing::debug!(endpoint = %config.endpoint, "connecting");
+                tracing::debug!("connecting");
                 let socket = Box::pin(runtime::dial(config.endpoint.clone(), config.trust.clone()));
                 self.line = Line::Dialling { socket, until: now + config.connect_timeout };
                 true
@@ -289,7 +301,7 @@ impl Driver {
             0 => Duration::ZERO,
             failed => self.shared.config.retry.pause(failed, jitter(), is_busy),
         };
-        tracing::warn!(endpoint = %self.shared.config.endpoint, %error, ?pause, "connection lost");
+        tracing::warn!(%error, ?pause, "connection lost");
         if let Line::Up(wire) = std::mem::replace(&mut self.line, Line::Down(Some(now + pause))) {
             wire.say_goodbye();
         }
@@ -355,6 +367,8 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let span = this.span.clone();
+        let _entered = span.enter();
         for _ in 0..TURNS {
             let now = runtime::now();
             let mut has_moved = this.read_letters(cx, now);

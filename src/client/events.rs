@@ -8,6 +8,7 @@ use crate::amqp::{AmqpError, Attach, Delivery, Event, LinkId, Outcome, SessionId
 use crate::dialect::conditions::{self, Recovery};
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
+use crate::runtime;
 
 impl Driver {
     /// Takes everything that the engine has to report.
@@ -32,7 +33,7 @@ impl Driver {
                         self.on_outcome(key, token, outcome);
                     }
                 }
-                Event::Credit { link, .. } => self.on_credit(link),
+                Event::Credit { link, drain, .. } => self.on_credit(link, drain),
                 Event::Opened(_) => self.on_opened(now),
                 Event::Attached { link, attach } => self.on_attached(link, &attach),
                 Event::Detached { link, error, .. } => self.on_detached(link, error.as_ref(), now),
@@ -53,10 +54,13 @@ impl Driver {
 
     /// Gives the callers what has been staged for them: one wake for everything that a read brought.
     pub(super) fn hand_over(&mut self) {
-        for key in std::mem::take(&mut self.touched) {
-            let now = crate::runtime::now();
-            let shared = self.shared.clone();
-            let retry = &shared.config.retry;
+        if self.touched.is_empty() {
+            return;
+        }
+        let shared = self.shared.clone();
+        let retry = &shared.config.retry;
+        let mut touched = std::mem::take(&mut self.touched);
+        for key in touched.drain(..) {
             let Some(link) = self.link_mut(key) else { continue };
             let is_again = match &mut link.role {
                 Role::Receiver(receiving) => {
@@ -74,7 +78,7 @@ impl Driver {
                         let is_busy = error.kind() == ErrorKind::ServerBusy;
                         let pause = retry.pause(link.failed, jitter(), is_busy);
                         if let Role::Sender(sending) = &mut link.role {
-                            sending.pause = Some(now + pause);
+                            sending.pause = Some(runtime::now() + pause);
                         }
                         true
                     }
@@ -84,6 +88,7 @@ impl Driver {
                 self.queue(key);
             }
         }
+        self.touched = touched;
     }
 
     fn key_of(&self, link: LinkId, current: &mut Option<(LinkId, Key)>) -> Option<Key> {
@@ -126,9 +131,12 @@ impl Driver {
         }
     }
 
-    fn on_credit(&mut self, link: LinkId) {
+    fn on_credit(&mut self, link: LinkId, drain: bool) {
         let Line::Up(wire) = &mut self.line else { return };
         if let Some(&key) = self.by_id.get(&link) {
+            if let Some(Role::Sender(sending)) = self.link_mut(key).map(|link| &mut link.role) {
+                sending.is_drained = drain;
+            }
             self.queue(key);
         } else if self.authorization.links.owns(link) {
             self.authorization.links.pump(&mut wire.engine);
@@ -140,7 +148,7 @@ impl Driver {
     fn on_opened(&mut self, now: Moment) {
         let Line::Up(wire) = &mut self.line else { return };
         wire.opened = Some(now);
-        tracing::debug!(endpoint = %self.shared.config.endpoint, "connected");
+        tracing::debug!("connected");
         let waiting: Vec<Key> =
             self.keys().filter(|(_, link)| link.stage == Stage::Waiting).map(|(key, _)| key).collect();
         for key in waiting {

@@ -40,6 +40,8 @@ pub(super) struct Sending {
     pub(super) outcomes: Vec<(u64, Outcome)>,
     /// The service asked to slow down until then.
     pub(super) pause: Option<Moment>,
+    /// The service wants back what credit is left when everything has been sent.
+    pub(super) is_drained: bool,
 }
 
 pub(super) struct Receiving {
@@ -152,7 +154,7 @@ impl Link {
 
 impl Sending {
     pub(super) fn new(sender: Arc<Sender>) -> Self {
-        Sending { sender, outcomes: Vec::new(), pause: None }
+        Sending { sender, outcomes: Vec::new(), pause: None, is_drained: false }
     }
 }
 

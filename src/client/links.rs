@@ -246,8 +246,13 @@ impl Driver {
                 sending.pause = None;
                 let limit = wire.engine.max_message_size(id).filter(|limit| *limit > 0);
                 let limit = limit.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE);
-                if let Pumped::Backlog = sending.sender.pump(&mut wire.engine, id, limit) {
-                    self.blocked.push(key);
+                match sending.sender.pump(&mut wire.engine, id, limit) {
+                    Pumped::Backlog => self.blocked.push(key),
+                    Pumped::Empty if sending.is_drained => {
+                        sending.is_drained = false;
+                        wire.engine.drained(id);
+                    }
+                    Pumped::Empty | Pumped::NoCredit => {}
                 }
             }
             Role::Receiver(receiving) => receiving.grant(&mut wire.engine, id),

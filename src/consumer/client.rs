@@ -77,6 +77,7 @@ impl ConsumerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn hub_properties(&self) -> Result<HubProperties, Error> {
         self.client.hub_properties().await
     }
@@ -99,6 +100,7 @@ impl ConsumerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.client.partition_properties(partition_id).await
     }

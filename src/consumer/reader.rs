@@ -107,6 +107,7 @@ impl PartitionReader {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.client.hub(), partition = self.partition_id), err(level = "debug"))]
     pub async fn open(self) -> Result<EventStream, Error> {
         let mut stream = self.stream()?;
         stream.attached().await?;
@@ -170,6 +171,7 @@ impl AllPartitions {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.consumer.event_hub()), err(level = "debug"))]
     pub async fn open(mut self) -> Result<EventStream, Error> {
         let ids = self.consumer.partition_ids().await?;
         if let Some(unknown) = self.starts.keys().find(|id| !ids.contains(id)) {

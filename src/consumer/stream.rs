@@ -23,7 +23,8 @@ use crate::runtime::{self, Timer};
 ///
 /// When a link or connection is lost, the stream goes on behind the last event that arrived: none is left out and none
 /// comes twice. An error means that this did not work out. After a passing one
-/// ([`Error::is_transient`]) the stream may be asked again, which tries again; after any other it ends.
+/// ([`Error::is_transient`]) the stream may be asked again, which tries again; after any other it ends. A stream
+/// of several partitions goes on with the others then, and ends with the last.
 pub struct EventStream {
     /// Batches of all partitions, in turn.
     batches: SelectAll<Batches>,

@@ -93,6 +93,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// When the future is dropped, an event that is still waiting is not sent. One that has left may be stored.
+    #[tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn send(&self, event: impl Into<EventData>) -> Result<(), Error> {
         let message = encoded(&event.into()).map_err(|error| self.describe(error))?;
         self.0.hub.submit(message)?.await
@@ -105,6 +106,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
+    #[tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn send_with(&self, event: impl Into<EventData>, options: SendOptions) -> Result<(), Error> {
         let mut event = event.into();
         let sender = self.sender(&options, event.partition_key())?;
@@ -136,6 +138,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn create_batch_with(&self, options: BatchOptions) -> Result<EventBatch, Error> {
         let BatchOptions { partition_id, partition_key, max_size } = options;
         let route = SendOptions { partition_id, partition_key };
@@ -162,6 +165,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send), for all events of the batch together.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn send_batch(&self, batch: EventBatch) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
@@ -186,6 +190,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// When the future is dropped, some events have been sent and others have not.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn send_all<I>(&self, events: I, options: SendOptions) -> Result<usize, Error>
     where
         I: IntoIterator,
@@ -210,6 +215,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn hub_properties(&self) -> Result<HubProperties, Error> {
         self.0.client.hub_properties().await
     }
@@ -232,6 +238,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
+    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.0.client.partition_properties(partition_id).await
     }

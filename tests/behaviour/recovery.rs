@@ -349,3 +349,29 @@ async fn a_refused_receiver_link_is_an_error_and_not_a_wait() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 1), "{error}");
     assert_eq!(error.condition(), Some("amqp:not-found"));
 }
+
+#[tokio::test]
+async fn a_service_that_wants_its_credit_back_gets_it_and_can_give_it_again() {
+    let drained = Arc::new(AtomicUsize::new(0));
+    let count = drained.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
+                engine.drain(*link);
+            }
+            Event::Drained(link) => {
+                count.fetch_add(1, Ordering::SeqCst);
+                engine.set_credit(*link, 1);
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let producer = producer_of(&peer, impatient());
+    for number in 0..3 {
+        soon(producer.send("x")).await.unwrap();
+        // What was sent before the drain is answered; only the answer to the drain brings credit for the next.
+        assert!(drained.load(Ordering::SeqCst) >= number);
+    }
+}
