@@ -1,13 +1,15 @@
 //! What is lost comes back: connections, links, whole servers. Nothing is missing, nothing is read twice.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventhubs::amqp::{AmqpError, Event, Outcome, Role};
+use bytes::{Bytes, BytesMut};
+use eventhubs::amqp::{AmqpError, Event, Outcome, Outgoing, Role, message};
 use eventhubs::emulator::{Emulator, EmulatorConfig};
 use eventhubs::{
     ClientOptions, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions, StartPosition,
+    Symbol, Timestamp, Value,
 };
 use futures::future::try_join_all;
 
@@ -158,7 +160,7 @@ async fn a_busy_service_is_asked_again_later() {
 
 #[tokio::test]
 async fn what_is_sent_again_is_the_same_to_the_byte() {
-    let seen_payloads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_payloads = Arc::new(Mutex::new(Vec::new()));
     let payloads = seen_payloads.clone();
     let peer = Peer::start(move |_, seen: Seen<'_>| {
         if let Event::Delivery { link, delivery } = seen.event
@@ -226,16 +228,51 @@ async fn a_stream_tells_of_a_lost_connection_and_goes_on_when_asked_again() {
 
 #[tokio::test]
 async fn a_receiver_detached_by_the_service_resumes_behind_the_last_event() {
-    let running = start().await;
-    let producer = running.producer();
-    soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
-    let mut events = running.read("0").await;
-    assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
-    // A hub that is deleted takes its links along; one of the same name starts from the beginning.
-    let namespace = running.emulator.namespace();
-    assert!(namespace.hub(HUB).is_some());
-    soon(producer.send_with("two", SendOptions::to_partition("0"))).await.unwrap();
-    assert_eq!(texts(&take(&mut events, 1).await), ["two"]);
+    let selectors = Arc::new(Mutex::new(Vec::new()));
+    let (seen_selectors, mut granted) = (selectors.clone(), 0);
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        let is_hub = |address: Option<String>| address.is_some_and(|address| address.starts_with("orders/"));
+        match seen.event {
+            Event::AttachRequested { attach, .. } if is_hub(address(attach)) => {
+                let filter = &attach.source.as_ref().unwrap().filter;
+                seen_selectors.lock().unwrap().push(format!("{filter:?}"));
+            }
+            // One event for the first credit, none but a detach for the second, another event after that.
+            Event::Credit { link, .. } if is_hub(seen.state.address(*link)) => {
+                granted += 1;
+                if granted == 2 {
+                    let error = AmqpError::new("amqp:link:detach-forced", "maintenance");
+                    engine.detach(*link, true, Some(error));
+                } else if granted <= 3 {
+                    engine.send(*link, event(granted, &format!("{}", granted * 100))).unwrap();
+                }
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let reader = consumer_of(&peer, impatient()).partition("0").from(StartPosition::earliest()).prefetch(1);
+    let mut events = soon(reader.open()).await.unwrap();
+    let received = take(&mut events, 2).await;
+    assert_eq!([received[0].offset(), received[1].offset()], ["100", "300"]);
+    let selectors = selectors.lock().unwrap();
+    assert_eq!(selectors.len(), 2);
+    assert!(selectors[0].contains("x-opt-offset > '-1'"), "{selectors:?}");
+    assert!(selectors[1].contains("x-opt-offset > '100'"), "{selectors:?}");
+}
+
+/// An event as the service delivers it.
+fn event(sequence_number: i64, offset: &str) -> Outgoing {
+    let mut head = BytesMut::new();
+    let annotations = [
+        (Symbol::from_static("x-opt-sequence-number"), Value::Long(sequence_number)),
+        (Symbol::from_static("x-opt-offset"), Value::from(offset)),
+        (Symbol::from_static("x-opt-enqueued-time"), Value::Timestamp(Timestamp::from_millis(1))),
+    ];
+    message::put_message_annotations(&mut head, &annotations);
+    message::put_data(&mut head, b"x");
+    Outgoing { token: 0, message_format: 0, settled: true, head: head.freeze(), body: Bytes::new() }
 }
 
 #[tokio::test]
