@@ -22,6 +22,9 @@ use super::stream::ByteStream;
 const PATH: &str = "/$servicebus/websocket";
 /// The registered sub-protocol. The service and the emulator also know `amqp`; browsers' SDKs say this one.
 const SUB_PROTOCOL: &str = "AMQPWSB10";
+/// Each read is zeroed first, and what events keep alive cannot be read into again: with more than this, a message of
+/// 64 KiB takes twice its size in fresh memory, which costs more than the extra reads (measured: 512 links, 3 times).
+const READ_BUFFER: usize = 32 * 1024;
 /// The largest message taken. Peers send one AMQP frame or some 64 KiB at a time; this only bounds memory.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
@@ -38,7 +41,7 @@ impl WebSocket {
             .map_err(|_| DialError::permanent(format!("'{}' cannot be part of a URL", endpoint.host)))?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(SUB_PROTOCOL);
         let config = WebSocketConfig::default()
-            .read_buffer_size(128 * 1024)
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         let (stream, _response) =
