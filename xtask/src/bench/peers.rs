@@ -12,6 +12,9 @@ use crate::prepare;
 use crate::process::{cannot_start, cargo, visible};
 use crate::workspace::Workspace;
 
+/// More than anyone reads ahead, so that nobody is measured by what lay ready.
+const FEWEST: usize = 3_000;
+
 /// A program over one transport.
 pub struct Peer {
     /// As in `--peers`.
@@ -143,7 +146,7 @@ impl Peer {
     }
 
     pub fn count(&self, fastest: usize) -> usize {
-        (fastest / self.slower).max(200)
+        (fastest / self.slower).max(FEWEST).min(fastest)
     }
 
     /// How often it is worth repeating: the slow ones are given one run, they are far enough away.
