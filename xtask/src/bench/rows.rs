@@ -26,6 +26,8 @@ const LINKED: usize = 256_000;
 /// is a little more.
 const KEPT: usize = 384 << 20;
 const AROUND: usize = 400;
+/// What is stored around a body at least.
+const LEAST_AROUND: usize = 150;
 
 /// A result of one peer.
 struct Row<'a> {
@@ -70,11 +72,11 @@ pub fn measure(peers: &[Peer], namespace: &Namespace, options: &Options) -> Resu
             ]
         };
         if asked("send") {
-            // What a namespace does all day, not its first second: once the partition is as full as it will be, what
+            // What a namespace does all day, not its first second: once the partition has been filled a few times, what
             // arrives takes the place of what goes. Until then most of the time is the kernel's, which clears memory
             // that was never used.
             if let Some(filler) = peers.iter().find(|peer| peer.group == "ours") {
-                filler.run(namespace, &arguments("send", WRITE, kept(size) * 5 / 4))?;
+                filler.run(namespace, &arguments("send", WRITE, 4 * KEPT / (size + LEAST_AROUND)))?;
             }
             let title = format!("batched send, {size} B");
             let rows = round(peers, options, |peer| {
