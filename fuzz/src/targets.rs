@@ -313,7 +313,6 @@ fn config() -> Config {
             max_unfinished_bytes: 4 << 20,
             session_window: 100,
             handshake_timeout: Duration::from_secs(30),
-            ..Limits::default()
         },
     }
 }
