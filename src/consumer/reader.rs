@@ -15,6 +15,12 @@ use crate::model::position::StartPosition;
 const PREFETCH_COUNT: u32 = 2000;
 /// Bytes that may lie ready for the reader of one partition.
 const PREFETCH_BYTES: usize = 8 * 1024 * 1024;
+/// What may lie ready for the reader of all partitions together: 16 partitions have what one alone has, more share it, so
+/// that a hub of many does not make its reader hold hundreds of megabytes.
+const PREFETCH_SHARES: usize = 16;
+/// The least that a partition gets of that: less would be asked for so often that the asking costs as much as the events.
+const LEAST_PREFETCH_COUNT: u32 = 64;
+const LEAST_PREFETCH_BYTES: usize = 256 * 1024;
 
 /// Says from where and how a partition is read.
 #[derive(Clone)]
@@ -37,12 +43,12 @@ pub struct AllPartitions {
     how: How,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct How {
     owner_level: Option<i64>,
     track_last_enqueued: bool,
-    prefetch_count: u32,
-    prefetch_bytes: usize,
+    prefetch_count: Option<u32>,
+    prefetch_bytes: Option<usize>,
 }
 
 macro_rules! how_setters {
@@ -64,16 +70,17 @@ macro_rules! how_setters {
 
         /// How many events of a partition may lie ready before they are asked for; at least 1. More hides the
         /// network's delay, less uses less memory. Default: 2000, enough for 20 000 events a second over a connection
-        /// with 100 ms delay.
+        /// with 100 ms delay; where more than 16 partitions are read at once they share 32 000, with 64 at least.
         pub fn prefetch(mut self, events: u32) -> Self {
-            self.how.prefetch_count = events.max(1);
+            self.how.prefetch_count = Some(events.max(1));
             self
         }
 
         /// How many bytes of a partition's events may lie ready, about: it is kept by asking for as many events as fit
-        /// judging from those that came before, and for one at least. Default: 8 MiB.
+        /// judging from those that came before, and for one at least. Default: 8 MiB; where more than 16 partitions
+        /// are read at once they share 128 MiB, with 256 KiB at least.
         pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
-            self.how.prefetch_bytes = bytes;
+            self.how.prefetch_bytes = Some(bytes);
             self
         }
     };
@@ -134,8 +141,8 @@ impl PartitionReader {
             start: self.start,
             owner_level: self.how.owner_level,
             track_last_enqueued: self.how.track_last_enqueued,
-            prefetch_count: self.how.prefetch_count,
-            prefetch_bytes: self.how.prefetch_bytes,
+            prefetch_count: self.how.prefetch_count.unwrap_or(PREFETCH_COUNT),
+            prefetch_bytes: self.how.prefetch_bytes.unwrap_or(PREFETCH_BYTES),
         };
         let receiver: ReceiverHandle = self.client.receiver(spec);
         Ok(Source::new(self.client, receiver, self.partition_id.into()))
@@ -180,6 +187,9 @@ impl AllPartitions {
                 .with_operation("receive from")
                 .with_entity(self.consumer.event_hub()));
         }
+        let crowd = ids.len().div_ceil(PREFETCH_SHARES).max(1);
+        self.how.prefetch_count.get_or_insert((PREFETCH_COUNT / crowd as u32).max(LEAST_PREFETCH_COUNT));
+        self.how.prefetch_bytes.get_or_insert((PREFETCH_BYTES / crowd).max(LEAST_PREFETCH_BYTES));
         let mut sources = Vec::with_capacity(ids.len());
         for id in ids {
             let start = self.starts.remove(&id).unwrap_or_else(|| self.start.clone());
@@ -189,16 +199,5 @@ impl AllPartitions {
         let mut stream = EventStream::new(sources);
         stream.attached().await?;
         Ok(stream)
-    }
-}
-
-impl Default for How {
-    fn default() -> Self {
-        How {
-            owner_level: None,
-            track_last_enqueued: false,
-            prefetch_count: PREFETCH_COUNT,
-            prefetch_bytes: PREFETCH_BYTES,
-        }
     }
 }
