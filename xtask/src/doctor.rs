@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::failure::Failure;
-use crate::prepare::{self, INSTALL_NODE, INSTALL_PYTHON};
+use crate::prepare::{self, INSTALL_BROWSER, INSTALL_NODE, INSTALL_PYTHON, INSTALL_TARGET};
 use crate::process::answer;
 use crate::workspace::Workspace;
 
@@ -61,6 +61,7 @@ fn findings(workspace: &Workspace) -> Vec<Finding> {
     let python = prepare::system_python().ok();
     let venv = python.and_then(|python| answer(python, &["-c", "import venv, ensurepip; print('found')"]));
     let node = recent(answer("node", &["--version"]), prepare::NODE);
+    let browser = prepare::find_browser().map(|browser| browser.version);
     vec![
         required(
             "rustc 1.92",
@@ -85,6 +86,31 @@ fn findings(workspace: &Workspace) -> Vec<Finding> {
         required("Python's venv", venv, "interop", INSTALL_PYTHON),
         required("Node 20", node, "interop", INSTALL_NODE),
         required("npm", npm_version(), "interop, demo", INSTALL_NODE),
+        required(
+            "wasm target",
+            prepare::find_wasm_target(),
+            "package, wasm",
+            &format!("it is installed where rustup is; {INSTALL_TARGET}"),
+        ),
+        required("Chromium, chromedriver", browser, "package, wasm", INSTALL_BROWSER),
+        optional(
+            "wasm-bindgen",
+            prepare::find_wasm_bindgen(workspace).and_then(|program| answer(program, &["--version"])),
+            "package, wasm",
+            "it is built from source at the version of Cargo.lock (3 min), or cargo install wasm-bindgen-cli --version …",
+        ),
+        optional(
+            "wasm-pack",
+            prepare::find_wasm_pack().and_then(|program| answer(program, &["--version"])),
+            "wasm",
+            "it is built from source (3 min), or cargo install wasm-pack",
+        ),
+        optional(
+            "npm packages",
+            installed_packages(workspace, &["pkg-template", "tests/package"]),
+            "package, size",
+            "they are installed when they are needed",
+        ),
         optional(
             "cargo-deny",
             answer("cargo-deny", &["--version"]),
@@ -110,6 +136,11 @@ fn findings(workspace: &Workspace) -> Vec<Finding> {
 
 fn npm_version() -> Option<String> {
     prepare::npm().ok().and_then(|npm| answer(npm.get_program(), &["--version"]))
+}
+
+fn installed_packages(workspace: &Workspace, folders: &[&str]) -> Option<String> {
+    let installed = |folder: &&str| workspace.root().join(folder).join("node_modules").is_dir();
+    folders.iter().all(installed).then(|| "installed".to_owned())
 }
 
 fn free_port(port: u16) -> Option<String> {

@@ -8,9 +8,11 @@ mod emulator;
 mod failure;
 mod fuzz;
 mod lint;
+mod package;
 mod prepare;
 mod process;
 mod report;
+mod size;
 mod table;
 mod test;
 mod workspace;
@@ -28,6 +30,8 @@ Usage: cargo xtask <verb>
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
   test [part ...]       all that CI runs; or only some of: lint unit behaviour interop fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
+  package               the npm package: target/package/eventhubs/ and a tarball of it
+  size [--why]          what the package weighs in a page, beside the official SDK; fails above the limit
   bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs
   fuzz [target]         feed anything to everything that parses (--seconds 60)
   doctor                what is missing on this machine, and how to get it
@@ -55,6 +59,8 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "emulator" => emulator::emulator(&workspace, rest),
         "test" => test::run(&workspace, rest),
         "lint" => lint::run(&workspace, rest),
+        "package" => package::run(&workspace, rest),
+        "size" => size::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
         "doctor" => doctor::run(&workspace),

@@ -40,6 +40,17 @@ impl Workspace {
         self.target.join(profile).join(format!("eventhubs{}", std::env::consts::EXE_SUFFIX))
     }
 
+    /// The version of a package in Cargo.lock, this project's own too.
+    pub fn locked(&self, package: &str) -> Result<String, Failure> {
+        let path = self.root.join("Cargo.lock");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
+        let name = format!("name = \"{package}\"");
+        let mut lines = text.lines().skip_while(|line| *line != name);
+        let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+        version.map(str::to_owned).ok_or_else(|| Failure::new(format!("Cargo.lock has no package '{package}'")))
+    }
+
     /// Folders with a Cargo workspace of their own: the programs that this crate is compared with, and `fuzz`.
     pub fn side_manifests(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.root.join("fuzz"), self.root.join("peers")];

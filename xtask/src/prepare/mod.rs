@@ -1,5 +1,13 @@
 //! What the steps need besides Rust: installed under `target/`, once, from pinned lists.
 
+mod browser;
+mod wasm;
+
+pub use browser::{Browser, INSTALL_BROWSER, browser, find_browser};
+pub use wasm::{
+    find_wasm_bindgen, find_wasm_pack, find_wasm_target, INSTALL_TARGET, wasm_bindgen, wasm_pack, wasm_target,
+};
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,17 +60,24 @@ pub fn python(workspace: &Workspace) -> Result<PathBuf, Failure> {
 /// Node, with the packages that the JavaScript interop tests need.
 pub fn node(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let node = system_node()?;
-    let folder = workspace.root().join("tests/interop/js");
+    packages(workspace, "tests/interop/js")?;
+    Ok(node)
+}
+
+/// What the package-lock.json of a folder of the checkout names, installed beside it.
+pub fn packages(workspace: &Workspace, folder: &str) -> Result<PathBuf, Failure> {
+    let name = folder;
+    let folder = workspace.root().join(folder);
     let wanted = read(&folder.join("package-lock.json"))?;
     let stamp = folder.join("node_modules/.installed-lock.json");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(node);
+        return Ok(folder);
     }
     let mut npm = npm()?;
     npm.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-    quiet(workspace, "Installing JavaScript packages", &mut npm)?;
+    quiet(workspace, &format!("Installing the npm packages of {name}"), &mut npm)?;
     write(&stamp, &wanted)?;
-    Ok(node)
+    Ok(folder)
 }
 
 /// The folder with the demo's flight records.
@@ -100,6 +115,16 @@ pub fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf, Failure> 
 
 /// A tool from crates.io, installed under `target/tools` at a pinned version.
 pub fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf, Failure> {
+    package_of_tools(workspace, name, name, version)
+}
+
+/// A tool whose package has another name than its program.
+fn package_of_tools(
+    workspace: &Workspace,
+    package: &str,
+    name: &str,
+    version: &str,
+) -> Result<PathBuf, Failure> {
     let home = workspace.target().join("tools");
     let program = home.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let stamp = home.join(format!("{name}.version"));
@@ -107,8 +132,8 @@ pub fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf,
         return Ok(program);
     }
     let mut install = cargo(workspace);
-    install.args(["install", "--locked", "--version", version, "--root"]).arg(&home).arg(name);
-    quiet(workspace, &format!("Building {name} {version}"), &mut install)?;
+    install.args(["install", "--locked", "--version", version, "--root"]).arg(&home).arg(package);
+    quiet(workspace, &format!("Building {package} {version}"), &mut install)?;
     write(&stamp, version)?;
     Ok(program)
 }

@@ -1,0 +1,83 @@
+// From the module that Cargo linked to the one that is published: wasm-bindgen's glue, then whatever makes it
+// smallest on the wire.
+
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
+import { fingerprint, run, step, template, tool } from "./steps.mjs";
+
+/** wasm-opt shrinks the file and can still make the compressed one bigger: all are tried, the smallest is taken. */
+const ATTEMPTS = [[], ["-Oz"], ["-Os"], ["-O2", "-Oz"]];
+
+/** Makes dist-ready `<name>.wasm` and the glue in src/wasm; returns the path of the module. */
+export async function optimised({ name, file, tools, bindgen, cache }) {
+  const folder = join(cache, name);
+  const result = join(folder, `${name}.wasm`);
+  const glue = template("src/wasm");
+  const made = ["", ".d"].map((kind) => join(glue, `${name}${kind}.${kind === "" ? "js" : "ts"}`));
+  // The glue belongs to the key: somebody may have removed it.
+  const key = `${tools} ${await fingerprint(file)} ${await fingerprint(...made)}`;
+  await step(cache, name, key, async () => {
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(glue, { recursive: true });
+    await run(bindgen, [
+      ...["--target", "web", "--omit-default-module-path", "--out-name", name, "--out-dir", folder],
+      ...["--remove-name-section", "--remove-producers-section", file],
+    ]);
+    const linked = join(folder, `${name}_bg.wasm`);
+    const { bytes, how } = await smallest(linked);
+    refuseForeignImports(name, bytes);
+    await writeFile(result, bytes);
+    await writeFile(join(glue, `${name}.js`), await readFile(join(folder, `${name}.js`)));
+    await writeFile(join(glue, `${name}.d.ts`), await readFile(join(folder, `${name}.d.ts`)));
+    await writeFile(
+      join(glue, `${name}-inline.js`),
+      `export const deflated = "${deflateRawSync(bytes, { level: 9 }).toString("base64")}";\n`,
+    );
+    await writeFile(
+      join(glue, `${name}-inline.d.ts`),
+      "/** The module, deflated (raw) and in base64. */\nexport declare const deflated: string;\n",
+    );
+    return `${kilobytes(bytes.length)} kB, ${kilobytes(brotli(bytes))} kB brotli (${how})`;
+  });
+  await writeFile(join(cache, `${name}.stamp`), `${tools} ${await fingerprint(file)} ${await fingerprint(...made)}`);
+  return result;
+}
+
+async function smallest(linked) {
+  const all = await Promise.all(
+    ATTEMPTS.map(async (options) => {
+      if (options.length === 0) return { how: "as linked", bytes: await readFile(linked) };
+      const how = `wasm-opt ${options.join(" ")}`;
+      const out = linked.replace(/\.wasm$/, `${options.join("")}.wasm`);
+      await run(tool("wasm-opt"), [linked, ...options, "--strip-debug", "--strip-producers", "--strip-target-features", "-o", out]);
+      return { how, bytes: await readFile(out) };
+    }),
+  );
+  return all.reduce((best, next) => (brotli(next.bytes) < brotli(best.bytes) ? next : best));
+}
+
+/** Imports from `env` are symbols that nothing defines: a C library, or std on a platform it does not know. */
+function refuseForeignImports(name, bytes) {
+  const foreign = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
+    ({ module }) => module !== "wbg" && !module.startsWith("./"),
+  );
+  if (foreign.length > 0) {
+    const list = foreign.map((each) => `${each.module}.${each.name}`).join(", ");
+    throw new Error(`${name}.wasm imports what no browser has: ${list}`);
+  }
+}
+
+export function brotli(bytes) {
+  return brotliCompressSync(bytes, {
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_LGWIN]: 24,
+      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+    },
+  }).length;
+}
+
+export function kilobytes(bytes) {
+  return (bytes / 1000).toFixed(1);
+}

@@ -1,0 +1,83 @@
+//! The npm package: the crate as WebAssembly twice (client, emulator), wrapped by pkg-template.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::prepare;
+use crate::process::{cargo, quiet, visible};
+use crate::workspace::Workspace;
+
+/// The modules of the package and the crate's features that each is made with.
+const MODULES: [Module; 2] = [
+    Module { name: "eventhubs", features: "js" },
+    Module { name: "eventhubs-emulator", features: "js-emulator" },
+];
+
+pub struct Module {
+    pub name: &'static str,
+    features: &'static str,
+}
+
+/// What was built, and where.
+pub struct Package {
+    /// `target/package`
+    pub home: PathBuf,
+    /// The folder that npm publishes.
+    pub folder: PathBuf,
+    pub tarball: PathBuf,
+}
+
+pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::new(format!("package takes no arguments, and got '{}'", argument.to_string_lossy())));
+    }
+    let package = build(workspace)?;
+    println!("{}\n{}", package.folder.display(), package.tarball.display());
+    Ok(())
+}
+
+/// Builds what changed since the last time.
+pub fn build(workspace: &Workspace) -> Result<Package, Failure> {
+    let node = prepare::system_node()?;
+    prepare::wasm_target(workspace)?;
+    let bindgen = prepare::wasm_bindgen(workspace)?;
+    let template = prepare::packages(workspace, "pkg-template")?;
+    let home = workspace.target().join("package");
+    let version = workspace.locked("eventhubs")?;
+
+    let mut make = Command::new(node);
+    make.current_dir(template).arg("build/main.mjs");
+    make.args(["--version", &version]).arg("--bindgen").arg(bindgen);
+    make.arg("--cache").arg(home.join("cache")).arg("--out").arg(&home);
+    for module in &MODULES {
+        let mut wasm = OsString::from(format!("{}=", module.name));
+        wasm.push(module.link(workspace)?);
+        make.arg("--wasm").arg(wasm);
+    }
+    visible(&mut make)?;
+    Ok(Package {
+        folder: home.join("eventhubs"),
+        tarball: home.join(format!("eventhubs-{version}.tgz")),
+        home,
+    })
+}
+
+impl Module {
+    pub fn all() -> &'static [Module] {
+        &MODULES
+    }
+
+    /// Has Cargo build the crate with this module's features, and returns the linked module.
+    pub fn link(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        // A folder of its own: Cargo gives both modules the same file name, and would overwrite one with the other.
+        let target = workspace.target().join("wasm").join(self.name);
+        let mut build = cargo(workspace);
+        // The crate type is said here and not in Cargo.toml: a native build has no use for a cdylib.
+        build.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown"]);
+        build.args(["--profile", "wasm", "--no-default-features", "--features", self.features, "--target-dir"]);
+        quiet(workspace, &format!("Compiling {}.wasm", self.name), build.arg(&target))?;
+        Ok(target.join("wasm32-unknown-unknown/wasm/eventhubs.wasm"))
+    }
+}

@@ -1,0 +1,121 @@
+//! What the package weighs in a page, and where the bytes go.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::package::{self, Module};
+use crate::prepare;
+use crate::process::{cannot_start, shown, succeeded, visible};
+use crate::table::Table;
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+Usage: cargo xtask size [--why [N]]
+
+  --why [N]   where the bytes of each module go: by section, by crate, the N biggest functions (40)
+";
+
+/// Bytes in brotli that a row may weigh. The official SDK's producer and consumer weigh 77.9 kB.
+const LIMITS: [(&str, f64); 2] = [("page", 75_000.0), ("root", 90_000.0)];
+
+pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
+    let mut why = None;
+    for argument in &arguments {
+        match (argument.to_string_lossy().as_ref(), why) {
+            ("--why", None) => why = Some(40),
+            ("-h" | "--help", _) => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            (number, Some(_)) if number.parse::<u32>().is_ok() => why = number.parse().ok(),
+            (other, _) => return Err(Failure::new(format!("size does not know '{other}'\n\n{HELP}"))),
+        }
+    }
+    let package = package::build(workspace)?;
+    let template = workspace.root().join("pkg-template");
+    let node = prepare::system_node()?;
+    let mut measure = Command::new(&node);
+    measure.current_dir(&template).arg("build/size.mjs").arg(&package.folder).arg(package.home.join("size"));
+    println!("$ {}", shown(&measure));
+    let output = measure.stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(|error| cannot_start(&measure, &error))?;
+    succeeded(&measure, output.status)?;
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Failure::new(format!("build/size.mjs printed no JSON: {error}")))?;
+    print_table(&rows);
+
+    if let Some(number) = why {
+        let bindgen = prepare::wasm_bindgen(workspace)?;
+        for module in Module::all() {
+            let mut explain = Command::new(&node);
+            explain.current_dir(&template).arg("build/why.mjs").arg(&bindgen).arg(module.link(workspace)?);
+            visible(explain.arg(package.home.join("why")).args([module.name, &u32::to_string(&number)]))?;
+        }
+    }
+    within_limits(&rows)
+}
+
+fn print_table(rows: &[Value]) {
+    let mut table =
+        Table::new(["kB", "wasm brotli", "JS brotli", "all raw", "all gzip -9", "all brotli -11", "limit"]);
+    for row in rows {
+        let size = |name: &str| row[name].as_f64().map_or(String::new(), |bytes| format!("{:.1}", bytes / 1000.0));
+        let limit = limit(row).map_or(String::new(), |bytes| format!("{:.0}", bytes / 1000.0));
+        let name = row["name"].as_str().unwrap_or_default().to_owned();
+        table.row([name, size("wasm"), size("javascript"), size("raw"), size("gzip"), size("brotli"), limit]);
+    }
+    println!("\n{table}");
+}
+
+fn within_limits(rows: &[Value]) -> Result<(), Failure> {
+    for row in rows {
+        let Some(limit) = limit(row) else { continue };
+        let weighs = row["brotli"].as_f64().unwrap_or(f64::INFINITY);
+        if weighs > limit {
+            return Err(Failure::new(format!(
+                "{} weighs {:.1} kB brotli and may weigh {:.0}: `cargo xtask size --why` says where the bytes go",
+                row["name"].as_str().unwrap_or_default(),
+                weighs / 1000.0,
+                limit / 1000.0
+            )));
+        }
+    }
+    if LIMITS.iter().any(|(id, _)| !rows.iter().any(|row| row["id"] == *id)) {
+        return Err(Failure::new("build/size.mjs left out a row that has a limit"));
+    }
+    println!("Within the limits.");
+    Ok(())
+}
+
+fn limit(row: &Value) -> Option<f64> {
+    LIMITS.iter().find(|(id, _)| row["id"] == *id).map(|(_, limit)| *limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_page_above_its_limit_fails_by_name() {
+        let rows = |page: u32| {
+            vec![
+                json!({ "id": "page", "name": "producer + consumer", "brotli": page }),
+                json!({ "id": "root", "name": "root", "brotli": 80_000 }),
+                json!({ "name": "official", "brotli": 200_000 }),
+            ]
+        };
+        assert!(within_limits(&rows(75_000)).is_ok());
+        let failure = within_limits(&rows(75_100)).map_err(|failure| failure.to_string());
+        assert!(failure.is_err_and(|sentence| sentence.starts_with("producer + consumer weighs 75.1 kB")));
+    }
+
+    #[test]
+    fn a_row_that_is_not_measured_is_not_within_its_limit() {
+        assert!(within_limits(&[json!({ "id": "page", "brotli": 1 })]).is_err());
+    }
+}
