@@ -15,7 +15,8 @@ export async function declarations(dist) {
   await run(tool("tsc"), ["--project", template("tsconfig.json"), "--emitDeclarationOnly", "--outDir", dist], {
     cwd: template("."),
   });
-  for (const path of (await files(join(SOURCE, "wasm"))).filter((path) => path.endsWith(".d.ts"))) {
+  const made = (await reachable()).map((path) => path.replace(/\.js$/, ".d.ts"));
+  for (const path of made.filter((path) => path.endsWith(".d.ts"))) {
     const to = join(dist, relative(SOURCE, path));
     await mkdir(dirname(to), { recursive: true });
     await cp(path, to);
@@ -41,7 +42,7 @@ function specifiersOfCommonJs(text) {
 }
 
 export async function javascript(dist) {
-  const sources = (await files(SOURCE)).filter((path) => /\.(ts|js)$/.test(path) && !path.endsWith(".d.ts"));
+  const sources = await reachable();
   const common = {
     outbase: SOURCE,
     outdir: dist,
@@ -70,7 +71,34 @@ export async function javascript(dist) {
     define: { "import.meta.url": "__moduleUrl" },
     inject: [template("build/module-url.js")],
   });
+  for (const path of (await files(dist)).filter((path) => path.endsWith(".cjs"))) {
+    const text = await readFile(path, "utf8");
+    // In a package of type "module" esbuild takes every CommonJS file for one that Node would import, whose
+    // `default` is all of it. Ours were ES modules and say so.
+    await writeFile(path, text.replace(/__toESM\(require\("([.#][^"]*)"\), 1\)/g, '__toESM(require("$1"))'));
+  }
   return `${sources.length} modules, twice`;
+}
+
+/** What the package's entries and loaders import, directly or not: nothing else is published. */
+async function reachable() {
+  const entries = (await files(SOURCE)).filter(
+    (path) => ["", "load"].includes(relative(SOURCE, dirname(path))) && path.endsWith(".ts") && !path.endsWith(".d.ts"),
+  );
+  const { metafile } = await build({
+    entryPoints: entries,
+    absWorkingDir: template("."),
+    outdir: "unwritten",
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    platform: "neutral",
+    packages: "external",
+    external: ["*.wasm", "#*", "node:*"],
+    logLevel: "error",
+  });
+  return Object.keys(metafile.inputs).map(template).sort();
 }
 
 /** One file in, one file out: every import is left as it is, under the name that `rename` gives. */

@@ -38,7 +38,7 @@ function print(title, rows, most = 40) {
 /** The crate that wrote the code: of `<A as B>::f` that of A, unless A is the compiler's own. */
 function crateOf(name) {
   const paths = [...name.matchAll(/([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?::/g)].map(([, crate]) => crate);
-  if (paths.length === 0) return "(no name: compiler, allocator, glue)";
+  if (paths.length === 0) return "(exports and what the compiler made)";
   const own = paths.find((path) => path === "eventhubs");
   if (name.startsWith("<")) return own ?? paths[0];
   return paths[0];

@@ -31,7 +31,10 @@ pub struct Package {
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     if let Some(argument) = arguments.first() {
-        return Err(Failure::new(format!("package takes no arguments, and got '{}'", argument.to_string_lossy())));
+        return Err(Failure::new(format!(
+            "package takes no arguments, and got '{}'",
+            argument.to_string_lossy()
+        )));
     }
     let package = build(workspace)?;
     println!("{}\n{}", package.folder.display(), package.tarball.display());
@@ -76,7 +79,14 @@ impl Module {
         let mut build = cargo(workspace);
         // The crate type is said here and not in Cargo.toml: a native build has no use for a cdylib.
         build.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown"]);
-        build.args(["--profile", "wasm", "--no-default-features", "--features", self.features, "--target-dir"]);
+        build.args([
+            "--profile",
+            "wasm",
+            "--no-default-features",
+            "--features",
+            self.features,
+            "--target-dir",
+        ]);
         quiet(workspace, &format!("Compiling {}.wasm", self.name), build.arg(&target))?;
         Ok(target.join("wasm32-unknown-unknown/wasm/eventhubs.wasm"))
     }

@@ -62,7 +62,8 @@ fn print_table(rows: &[Value]) {
     let mut table =
         Table::new(["kB", "wasm brotli", "JS brotli", "all raw", "all gzip -9", "all brotli -11", "limit"]);
     for row in rows {
-        let size = |name: &str| row[name].as_f64().map_or(String::new(), |bytes| format!("{:.1}", bytes / 1000.0));
+        let size =
+            |name: &str| row[name].as_f64().map_or(String::new(), |bytes| format!("{:.1}", bytes / 1000.0));
         let limit = limit(row).map_or(String::new(), |bytes| format!("{:.0}", bytes / 1000.0));
         let name = row["name"].as_str().unwrap_or_default().to_owned();
         table.row([name, size("wasm"), size("javascript"), size("raw"), size("gzip"), size("brotli"), limit]);

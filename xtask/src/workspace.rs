@@ -48,7 +48,9 @@ impl Workspace {
         let name = format!("name = \"{package}\"");
         let mut lines = text.lines().skip_while(|line| *line != name);
         let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
-        version.map(str::to_owned).ok_or_else(|| Failure::new(format!("Cargo.lock has no package '{package}'")))
+        version
+            .map(str::to_owned)
+            .ok_or_else(|| Failure::new(format!("Cargo.lock has no package '{package}'")))
     }
 
     /// Folders with a Cargo workspace of their own: the programs that this crate is compared with, and `fuzz`.

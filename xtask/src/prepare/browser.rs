@@ -37,7 +37,8 @@ pub fn browser(workspace: &Workspace) -> Result<Browser, Failure> {
         ]);
         quiet(workspace, "Installing Chromium and its driver", &mut install)?;
     }
-    find_browser().ok_or_else(|| Failure::new(format!("Chromium or its driver is missing: {INSTALL_BROWSER}")))
+    find_browser()
+        .ok_or_else(|| Failure::new(format!("Chromium or its driver is missing: {INSTALL_BROWSER}")))
 }
 
 pub fn find_browser() -> Option<Browser> {
@@ -51,11 +52,13 @@ pub fn find_browser() -> Option<Browser> {
 }
 
 /// The absolute path of a program: what starts it later looks nothing up.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(name);
     if path.is_absolute() {
         return path.is_file().then_some(path);
     }
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(&file)).find(|path| path.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(&file))
+        .find(|path| path.is_file())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::browser::on_path;
 use super::{at_least, package_of_tools, tool};
 use crate::failure::Failure;
 use crate::process::{answer, quiet};
@@ -63,15 +64,15 @@ pub fn wasm_pack(workspace: &Workspace) -> Result<PathBuf, Failure> {
 }
 
 pub fn find_wasm_pack() -> Option<PathBuf> {
-    installed("wasm-pack").into_iter().find(|program| {
-        answer(program, &["--version"]).is_some_and(|line| at_least(&line, OLDEST_WASM_PACK))
-    })
+    installed("wasm-pack")
+        .into_iter()
+        .find(|program| answer(program, &["--version"]).is_some_and(|line| at_least(&line, OLDEST_WASM_PACK)))
 }
 
 /// A program on the path, or where `cargo install` puts it: a non-login shell's path often lacks that folder.
 fn installed(name: &str) -> Vec<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let mut places = vec![PathBuf::from(&file)];
+    let mut places: Vec<PathBuf> = on_path(name).into_iter().collect();
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     #[allow(deprecated)] // Undeprecated since Rust 1.87.
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
