@@ -9,9 +9,11 @@ pub mod cli;
 mod client;
 mod consumer;
 pub mod dialect;
-#[cfg(feature = "emulator")]
+#[cfg(all(feature = "emulator", not(target_arch = "wasm32")))]
 pub mod emulator;
 pub mod error;
+#[cfg(feature = "emulator")]
+pub mod in_page;
 pub mod model;
 mod producer;
 mod runtime;

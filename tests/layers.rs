@@ -19,12 +19,13 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("client", &["dialect", "runtime"]),
     ("producer", &["client"]),
     ("consumer", &["client"]),
+    ("in_page", &["broker"]),
     ("emulator", &["broker", "runtime"]),
     ("cli", &["producer", "consumer", "emulator"]),
 ];
 
 /// Rooms that know no clock, no socket, no task: time and bytes are handed to them.
-const PURE: &[&str] = &["error", "model", "amqp", "dialect", "broker"];
+const PURE: &[&str] = &["error", "model", "amqp", "dialect", "broker", "in_page"];
 const NOT_PURE: &[&str] = &[
     "tokio::",
     "TcpStream",
