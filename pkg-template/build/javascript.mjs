@@ -8,7 +8,7 @@ import { files, run, template, tool } from "./steps.mjs";
 
 const SOURCE = template("src");
 /** Only a bundler for workerd can import a .wasm file, and it reads ES modules. */
-const NO_COMMONJS = ["load/workerd"];
+const NO_COMMONJS = ["load/workerd", "load/emulator-workerd"];
 
 /** Type-checks everything and writes .d.ts for `import`, .d.cts for `require`. */
 export async function declarations(dist) {

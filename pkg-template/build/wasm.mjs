@@ -4,10 +4,14 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
+import { factory, factoryTypes } from "./factory.mjs";
 import { fingerprint, run, step, template, tool } from "./steps.mjs";
 
 /** wasm-opt shrinks the file and can still make the compressed one bigger: all are tried, the smallest is taken. */
 const ATTEMPTS = [[], ["-Oz"], ["-Os"], ["-O2", "-Oz"]];
+
+/** Modules that are instantiated more than once: see factory.mjs. */
+const FACTORIES = ["eventhubs-emulator"];
 
 /** Makes dist-ready `<name>.wasm` and the glue in src/wasm; returns the path of the module. */
 export async function optimised({ name, file, tools, bindgen, cache }) {
@@ -28,8 +32,11 @@ export async function optimised({ name, file, tools, bindgen, cache }) {
     const { bytes, how } = await smallest(linked);
     refuseForeignImports(name, bytes);
     await writeFile(result, bytes);
-    await writeFile(join(glue, `${name}.js`), await readFile(join(folder, `${name}.js`)));
-    await writeFile(join(glue, `${name}.d.ts`), await readFile(join(folder, `${name}.d.ts`)));
+    const code = await readFile(join(folder, `${name}.js`), "utf8");
+    const types = await readFile(join(folder, `${name}.d.ts`), "utf8");
+    const many = FACTORIES.includes(name);
+    await writeFile(join(glue, `${name}.js`), many ? factory(code) : code);
+    await writeFile(join(glue, `${name}.d.ts`), many ? factoryTypes(types) : types);
     await writeFile(
       join(glue, `${name}-inline.js`),
       `export const deflated = "${deflateRawSync(bytes, { level: 9 }).toString("base64")}";\n`,
