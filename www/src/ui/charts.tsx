@@ -27,7 +27,7 @@ const DELAY: readonly Line[] = [
 export function Charts({ session }: { session: Session }): JSX.Element {
   return (
     <>
-      <Chart session={session} id="throughput" title="Events per second" lines={THROUGHPUT} unit={(value) => short(value)} />
+      <Chart session={session} id="throughput" title="Throughput" hint="Events per second." lines={THROUGHPUT} unit={(value) => `${short(value)}/s`} />
       <Chart
         session={session}
         id="delay"
@@ -140,7 +140,7 @@ function options(width: number, lines: readonly Line[], unit: (value: number) =>
         gap: 2,
         space: 70,
         grid: { show: false },
-        values: (_, splits) => splits.map((at) => new Date(at * 1_000).toTimeString().slice(0, 5)),
+        values: (plot, splits) => splits.map((at) => minute(at, plot)),
         incrs: [60, 120],
       },
       {
@@ -164,6 +164,15 @@ function options(width: number, lines: readonly Line[], unit: (value: number) =>
       })),
     ],
   };
+}
+
+/** Seconds at either end of the axis in which a label would be cut off, or run into another one. */
+const MARGIN = 14;
+
+function minute(at: number, plot: uPlot): string {
+  const { min = 0, max = 0 } = plot.scales.x ?? {};
+  if (at - (min ?? 0) < MARGIN || (max ?? 0) - at < MARGIN) return "";
+  return new Date(at * 1_000).toTimeString().slice(0, 5);
 }
 
 /** A value without neighbours makes no line: it is shown as a point. */

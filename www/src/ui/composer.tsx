@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { count, duration, plural } from "../model/format.ts";
+import { duration, plural } from "../model/format.ts";
 import { type Draft, type DraftProperty, LARGEST_BATCH, PROPERTY_KINDS, type PropertyKind } from "../model/draft.ts";
 import type { Session } from "../session/session.ts";
 import { app } from "./app.ts";
@@ -118,46 +118,49 @@ export function Composer({ session }: { session: Session }): JSX.Element {
       </div>
       <Properties list={properties} invalid={wrong === "properties"} onChange={setProperties} />
       <div class="send-row">
-        <div class="field narrow">
-          <label for="composer-batch">Events</label>
-          <input
-            id="composer-batch"
-            type="number"
-            min={1}
-            max={LARGEST_BATCH}
-            step={1}
-            required
-            aria-invalid={wrong === "batch"}
-            value={batch}
-            onInput={(event) => remember({ batch: event.currentTarget.valueAsNumber || 0 })}
-          />
+        <div class="field">
+          <label for="composer-batch">Events at once</label>
+          <div class="with-button">
+            <input
+              id="composer-batch"
+              type="number"
+              min={1}
+              max={LARGEST_BATCH}
+              step={1}
+              required
+              aria-invalid={wrong === "batch"}
+              value={batch}
+              onInput={(event) => remember({ batch: event.currentTarget.valueAsNumber || 0 })}
+            />
+            <button type="submit" class="primary" disabled={repeating} title="Send (Ctrl + Enter)">
+              <Icon name="send" /> Send
+            </button>
+          </div>
         </div>
-        <button type="submit" class="primary" disabled={repeating} title="Send (Ctrl + Enter)">
-          <Icon name="send" /> Send{batch > 1 ? ` ${count(batch)}` : ""}
-        </button>
-        <span class="grow" />
-        <div class="field narrow">
+        <div class="field">
           <label for="composer-rate">Times a second</label>
-          <input
-            id="composer-rate"
-            type="number"
-            min={0.1}
-            max={MOST_PER_SECOND}
-            step="any"
-            disabled={repeating}
-            value={rate}
-            onInput={(event) => remember({ rate: event.currentTarget.valueAsNumber || 0 })}
-          />
+          <div class="with-button">
+            <input
+              id="composer-rate"
+              type="number"
+              min={0.1}
+              max={MOST_PER_SECOND}
+              step="any"
+              disabled={repeating}
+              value={rate}
+              onInput={(event) => remember({ rate: event.currentTarget.valueAsNumber || 0 })}
+            />
+            {repeating ? (
+              <button type="button" class="danger" onClick={() => sender.stop()}>
+                <Icon name="stop" /> Stop
+              </button>
+            ) : (
+              <button type="button" disabled={!rateFits} onClick={() => sender.repeat(draft, rate)}>
+                <Icon name="play" /> Repeat
+              </button>
+            )}
+          </div>
         </div>
-        {repeating ? (
-          <button type="button" class="danger" onClick={() => sender.stop()}>
-            <Icon name="stop" /> Stop
-          </button>
-        ) : (
-          <button type="button" disabled={!rateFits} onClick={() => sender.repeat(draft, rate)}>
-            <Icon name="play" /> Repeat
-          </button>
-        )}
       </div>
       <Outcome session={session} />
       {sender.trouble.value && <TroubleBox trouble={sender.trouble.value} />}

@@ -83,7 +83,7 @@ function makeRow(): HTMLElement {
   row.setAttribute("role", "option");
   for (const cell of CELLS) {
     const element = document.createElement("span");
-    element.className = `cell ${cell}`;
+    element.className = `cell cell-${cell}`;
     row.append(element);
   }
   return row;

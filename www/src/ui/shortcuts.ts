@@ -21,9 +21,10 @@ export function listenForShortcuts(): void {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || app.helpOpen.peek()) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;
     if (event.key === "Escape") return escape(target);
-    if (target.matches("input, textarea, select, [contenteditable]")) return;
-    // The space bar belongs to the button that has the focus.
-    if (event.key === " " && target.matches("button, a, summary, [role=tab]")) return;
+    const switches = target.matches("input[type=radio], input[type=checkbox]");
+    if (!switches && target.matches("input, textarea, select")) return;
+    // The space bar belongs to what has the focus and can be pressed.
+    if (event.key === " " && (switches || target.matches("button"))) return;
     if (run(event.key)) event.preventDefault();
   });
 }
@@ -71,7 +72,7 @@ function focus(id: string, view: "events" | "side"): boolean {
 }
 
 function escape(target: HTMLElement): void {
-  if (target.matches("input, textarea, select")) target.blur();
+  if (target.matches("input:not([type=radio]), textarea, select")) target.blur();
   else if (app.selected.peek()) {
     app.unselect();
     listHandle.current?.focus();

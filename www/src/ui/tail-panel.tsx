@@ -18,8 +18,6 @@ export function TailPanel({ session }: { session: Session }): JSX.Element {
   const [following, setFollowing] = useState(true);
   const { tail } = session;
   const trouble = tail.trouble.value;
-  // The list draws itself; this is for the words around it.
-  void tail.changes.value;
   return (
     <main class="tail" aria-label="Events">
       <div class="toolbar">
@@ -46,8 +44,8 @@ export function TailPanel({ session }: { session: Session }): JSX.Element {
       </div>
       <div class="list-host">
         <EventList session={session} handle={listHandle} onFollow={setFollowing} />
-        {tail.matches.length === 0 && <Nothing session={session} />}
-        {!following && tail.matches.length > 0 && (
+        <Nothing session={session} />
+        {!following && (
           <button type="button" class="to-newest" onClick={() => listHandle.current?.follow()}>
             <Icon name="newest" /> Newest
           </button>
@@ -151,6 +149,7 @@ function SeekForm({ session }: { session: Session }): JSX.Element {
 function TailButtons({ session }: { session: Session }): JSX.Element {
   const { tail } = session;
   const state = tail.state.value;
+  void tail.changes.value;
   const halted = state === "stopped" || state === "failed";
   return (
     <div class="buttons">
@@ -194,6 +193,7 @@ function Filter({ session }: { session: Session }): JSX.Element {
   const { tail } = session;
   const text = app.filter.value;
   const active = tail.matches.filtered;
+  void tail.changes.value;
   useEffect(() => {
     tail.matches.setFilter(parseFilter(text));
     tail.changed();
@@ -240,8 +240,10 @@ function Connectivity({ session }: { session: Session }): JSX.Element | null {
   );
 }
 
-function Nothing({ session }: { session: Session }): JSX.Element {
+function Nothing({ session }: { session: Session }): JSX.Element | null {
   const { tail } = session;
+  void tail.changes.value;
+  if (tail.matches.length > 0) return null;
   const state = tail.state.value;
   const seek = tail.seek.value;
   const filtered = tail.matches.filtered && tail.log.length > 0;
@@ -300,6 +302,8 @@ function Nothing({ session }: { session: Session }): JSX.Element {
 
 function Footer({ session }: { session: Session }): JSX.Element {
   const { tail } = session;
+  // The log is no signal; this is what says that it has changed.
+  void tail.changes.value;
   const { log, continuity } = tail;
   const { missing, repeated } = continuity;
   const whole = missing === 0 && repeated === 0;
