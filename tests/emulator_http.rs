@@ -168,3 +168,63 @@ async fn hubs_and_groups_are_managed_as_gos_hub_manager_does() {
     assert_eq!(refused.status, 401);
     assert!(emulator.namespace().hub("orders").is_some());
 }
+
+#[tokio::test]
+async fn the_console_is_served_where_there_is_one_and_the_counts_move_aside() {
+    let built = tempfile::tempdir().unwrap();
+    std::fs::create_dir(built.path().join("assets")).unwrap();
+    std::fs::write(built.path().join("index.html"), "<title>Event Hubs console</title>").unwrap();
+    std::fs::write(built.path().join("assets/core-1.wasm"), "\0asm").unwrap();
+    let mut config = EmulatorConfig::default().with_hub("orders", 2).with_console(built.path());
+    config.tls = None;
+    let emulator = Emulator::start(config).await.unwrap();
+
+    let page = ask(&emulator, "GET", "/", &[], "").await;
+    assert_eq!((page.status, page.body.as_str()), (200, "<title>Event Hubs console</title>"));
+    assert!(
+        page.head
+            .contains("content-security-policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'")
+    );
+    assert!(page.head.contains("cache-control: no-cache"), "{}", page.head);
+    let wasm = ask(&emulator, "GET", "/assets/core-1.wasm", &[], "").await;
+    assert!(wasm.status == 200 && wasm.head.contains("content-type: application/wasm"), "{}", wasm.head);
+    for nothing in ["/assets/none.js", "/assets/../index.html", "/assets/%2e%2e/index.html"] {
+        assert_eq!(ask(&emulator, "GET", nothing, &[], "").await.status, 404, "{nothing}");
+    }
+    assert!(ask(&emulator, "GET", "/status", &[], "").await.body.contains("events kept"));
+
+    let about = ask(&emulator, "GET", "/$console/emulator.json", &[], "").await;
+    let said: serde_json::Value = serde_json::from_str(&about.body).unwrap();
+    assert_eq!(said["hubs"][0]["name"], "orders");
+    assert_eq!(said["key"], "SAS_KEY_VALUE");
+    assert!(!about.head.contains("access-control-allow-origin"), "{}", about.head);
+}
+
+#[tokio::test]
+async fn a_key_that_not_everybody_knows_is_told_to_no_page() {
+    let mut config = EmulatorConfig::default().with_rule(AccessRule {
+        key_name: "mine".to_owned(),
+        key: AccessKey::new("s3cret"),
+        rights: Rights::MANAGE,
+        scope: Scope::Namespace,
+    });
+    config.tls = None;
+    config.namespace.development_key = None;
+    let emulator = Emulator::start(config).await.unwrap();
+    let about = ask(&emulator, "GET", "/$console/emulator.json", &[], "").await;
+    assert!(about.status == 200 && about.body.contains("eh1"), "{}", about.body);
+    assert!(!about.body.contains("key") && !about.body.contains("s3cret"), "{}", about.body);
+    assert!(ask(&emulator, "GET", "/", &[], "").await.body.contains("events kept"));
+}
+
+#[tokio::test]
+async fn a_folder_that_holds_no_console_is_refused_with_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut config = EmulatorConfig::default().with_console(empty.path());
+    config.tls = None;
+    let error = Emulator::start(config).await.unwrap_err();
+    assert!(
+        error.to_string().contains("index.html") && error.to_string().contains("xtask console"),
+        "{error}"
+    );
+}

@@ -13,6 +13,8 @@ use futures::future::try_join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::connect::ConnectArgs;
+use super::console;
+use super::stop::stop_requested;
 use super::table::{Table, bytes, grouped};
 use crate::consumer::{AllPartitions, ConsumerClient};
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
@@ -44,6 +46,9 @@ pub(super) struct DemoArgs {
     /// Partitions of the hub, where the demo starts its own emulator
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     partitions: u32,
+    /// Then serve the console, with what was published, until Ctrl-C
+    #[arg(long, conflicts_with = "connection_string")]
+    open: bool,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -75,12 +80,14 @@ struct Leg {
 impl DemoArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         let flights = self.records()?;
-        let (_emulator, connect, run) = if self.connect.names_a_namespace() {
+        let (emulator, connect, run) = if self.connect.names_a_namespace() {
             let mut random = [0; 16];
             getrandom::fill(&mut random).map_err(|error| format!("cannot make a random number: {error}"))?;
             (None, self.connect.clone(), Some(Uuid::from_random(random).to_string()))
         } else {
-            let emulator = Emulator::start(EmulatorConfig::default().with_hub(HUB, self.partitions)).await?;
+            let mut config = EmulatorConfig::default().with_hub(HUB, self.partitions);
+            config.console = if self.open { console::find() } else { None };
+            let emulator = Emulator::start(config).await?;
             println!(
                 "Started an emulator on port {}, hub '{HUB}' with {} partitions.",
                 emulator.port(),
@@ -110,7 +117,10 @@ impl DemoArgs {
         );
         println!("every key in its partition and in order, every byte as it was sent.");
         println!("SHA-256 of all bodies: {digest}");
-        Ok(())
+        match emulator {
+            Some(emulator) if self.open => serve(emulator).await,
+            _ => Ok(()),
+        }
     }
 
     fn records(&self) -> Result<Vec<Flight>, Box<dyn Error>> {
@@ -130,6 +140,19 @@ impl DemoArgs {
         println!("{} flight records, {}.", grouped(flights.len() as u64), bytes(size));
         Ok(flights)
     }
+}
+
+/// Keeps the emulator running for whoever looks at the events in the console.
+async fn serve(emulator: Emulator) -> Result<(), Box<dyn Error>> {
+    if emulator.serves_console() {
+        println!("\nThe console with all of them: http://localhost:{}/", emulator.port());
+    } else {
+        println!("\nThere is no console beside this program (`cargo xtask demo --open` builds it).");
+        println!("What is there, in figures: http://localhost:{}/", emulator.port());
+    }
+    println!("Ctrl-C stops it.");
+    stop_requested().await?;
+    Ok(emulator.shutdown().await?)
 }
 
 async fn publish(

@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::broker::Retention;
-use crate::cli::units;
+use crate::cli::stop::stop_requested;
+use crate::cli::{console, units};
 use crate::emulator::{ConfigFile, Emulator, EmulatorConfig, ExtraPort, TlsConfig};
 
 /// What an emulator is to be.
@@ -87,6 +88,9 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = units::bytes, help_heading = "Limits")]
     max_memory: u64,
 
+    /// Serve the console from this directory at / [default: the one beside this program, where there is one]
+    #[arg(long, value_name = "DIR")]
+    console: Option<PathBuf>,
     /// Print one line of JSON once everything listens, for scripts
     #[arg(long)]
     json: bool,
@@ -152,6 +156,7 @@ impl EmulatorArgs {
         config.health_port =
             extra_port(self.health_port, EmulatorConfig::HEALTH_PORT, self.port, self.one_port);
         config.data_dir = self.data_dir;
+        config.console = self.console.or_else(console::find);
         config.tls = (!self.no_tls).then_some(TlsConfig { ca_dir: self.ca_dir, names: self.tls_names });
         Ok(config)
     }
@@ -170,19 +175,4 @@ fn extra_port(asked: Option<u16>, usual: u16, main: u16, off: bool) -> ExtraPort
         None if off || main == 0 => ExtraPort::Off,
         None => ExtraPort::IfFree(usual),
     }
-}
-
-/// Returns when the user or the system wants the process to end.
-async fn stop_requested() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

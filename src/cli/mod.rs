@@ -1,12 +1,14 @@
 //! The `eventhubs` command: reads arguments, calls the library, prints. One file a command.
 
 mod connect;
+mod console;
 mod demo;
 mod emulator;
 mod info;
 mod position;
 mod receive;
 mod send;
+mod stop;
 mod table;
 mod units;
 

@@ -32,6 +32,9 @@ pub struct EmulatorConfig {
     pub tls: Option<TlsConfig>,
     /// Where events are kept over restarts; `None` keeps them in memory only.
     pub data_dir: Option<PathBuf>,
+    /// The folder with the console, as `cargo xtask console` builds it, to be served at `/`; `None` serves a page with
+    /// counts there.
+    pub console: Option<PathBuf>,
     /// The namespace: hubs, keys, limits, retention. Without any hub it gets the default one, unless
     /// [`data_dir`](Self::data_dir) holds hubs.
     pub namespace: NamespaceConfig,
@@ -128,6 +131,13 @@ impl EmulatorConfig {
         self
     }
 
+    /// Serving the console in this directory.
+    #[must_use]
+    pub fn with_console(mut self, dir: impl AsRef<Path>) -> Self {
+        self.console = Some(dir.as_ref().to_owned());
+        self
+    }
+
     /// With the certificate authority in this directory.
     #[must_use]
     pub fn with_ca_dir(mut self, dir: impl AsRef<Path>) -> Self {
@@ -153,6 +163,7 @@ impl Default for EmulatorConfig {
             health_port: ExtraPort::Off,
             tls: Some(TlsConfig::default()),
             data_dir: None,
+            console: None,
             namespace: NamespaceConfig::default(),
             consumer_groups: Vec::new(),
             sockets: SocketLimits::default(),

@@ -1,6 +1,7 @@
-//! HTTP on the ports of the emulator: WebSocket upgrades, health, publishing, management, a status page.
+//! HTTP on the ports of the emulator: WebSocket upgrades, health, publishing, management, the console, a status page.
 
 mod answer;
+mod console;
 mod manage;
 mod publish;
 mod status;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use self::answer::Refusal;
+pub(super) use self::console::Console;
 use self::manage::Resource;
 use super::server::Shared;
 use super::sniff::Prefixed;
@@ -88,7 +91,14 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
         {
             websocket::answer(request.method(), request.headers())
         }
-        (&Method::GET | &Method::HEAD, []) => status::page(shared),
+        (&Method::GET | &Method::HEAD, []) => {
+            shared.console.as_ref().and_then(Console::page).unwrap_or_else(|| status::page(shared))
+        }
+        // A hub may have this name, too, but whoever asks for a hub says who asks.
+        (&Method::GET | &Method::HEAD, ["status"]) if !request.headers().contains_key(AUTHORIZATION) => {
+            status::page(shared)
+        }
+        (&Method::GET | &Method::HEAD, ["$console", "emulator.json"]) => console::about(shared),
         (&Method::GET | &Method::HEAD, ["health"]) => status::health(),
         (&Method::OPTIONS, _) => publish::preflight(request.headers()),
         (&Method::POST, [.., last]) if last.eq_ignore_ascii_case("messages") => {
@@ -98,6 +108,11 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
             if let Some(resource) = Resource::parse(named) =>
         {
             manage::manage(request, &path, resource, shared).await
+        }
+        (&Method::GET | &Method::HEAD, file)
+            if let Some(answer) = shared.console.as_ref().and_then(|console| console.file(file)) =>
+        {
+            answer
         }
         (method, _) => {
             answer::error(StatusCode::NOT_FOUND, &format!("There is nothing at {path} for {method}."))

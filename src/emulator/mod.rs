@@ -49,6 +49,7 @@ use tokio::task::JoinHandle;
 use crate::broker::{HubError, Namespace, NamespaceConfig, Rights, Scope};
 use crate::error::{Error, ErrorKind};
 use clock::Clock;
+use http::Console;
 use server::Shared;
 use store::Store;
 
@@ -60,6 +61,7 @@ pub struct Emulator {
     health_port: Option<u16>,
     ca_path: Option<PathBuf>,
     data_dir: Option<PathBuf>,
+    serves_console: bool,
     key: Option<(String, String)>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -77,6 +79,8 @@ impl Emulator {
     pub async fn start(config: EmulatorConfig) -> Result<Self, Error> {
         let listeners = listen::bind(&config).await?;
         let tls = config.tls.as_ref().map(tls::prepare).transpose()?;
+        let console = config.console.as_deref().map(load_console).transpose()?;
+        let serves_console = console.is_some();
         let clock = Clock::start();
         let key = shown_key(&config.namespace);
         let (namespace, store) = open_namespace(&config, clock).await?;
@@ -88,6 +92,12 @@ impl Emulator {
             tls: acceptor,
             limits: config.sockets,
             max_message_size: usize::try_from(config.namespace.limits.max_message_size).unwrap_or(usize::MAX),
+            console,
+            development_key_opens: config
+                .namespace
+                .development_key
+                .as_ref()
+                .is_some_and(|key| key.expose() == NamespaceConfig::DEVELOPMENT_KEY),
             stopping,
         };
         let server = tokio::spawn(server::serve(listeners.sockets, Arc::new(shared)));
@@ -98,6 +108,7 @@ impl Emulator {
             health_port: listeners.health_port,
             ca_path,
             data_dir: config.data_dir,
+            serves_console,
             key,
             stop,
             server,
@@ -139,6 +150,11 @@ impl Emulator {
     /// Where events are kept over restarts, if they are.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
+    }
+
+    /// Whether the console is served at `/`.
+    pub fn serves_console(&self) -> bool {
+        self.serves_console
     }
 
     /// The namespace itself, to create hubs and look at partitions while it runs.
@@ -212,6 +228,16 @@ async fn open_namespace(config: &EmulatorConfig, clock: Clock) -> Result<(Namesp
         }
     }
     Ok((namespace, store))
+}
+
+fn load_console(dir: &Path) -> Result<Console, Error> {
+    Console::load(dir).map_err(|error| {
+        let message = format!(
+            "no console can be served from {}: {error}; `cargo xtask console` builds one",
+            dir.display()
+        );
+        Error::new(ErrorKind::InvalidArgument, message).with_operation("start the emulator")
+    })
 }
 
 /// Runs what waits for a disk where waiting harms nobody.

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::clock::Clock;
 use super::config::SocketLimits;
 use super::driver::{Wake, drive};
-use super::http;
+use super::http::{self, Console};
 use super::sniff::{Prefixed, Speech, listen_to};
 use super::wire::{StreamWire, WebSocketWire, Wire};
 use crate::broker::{BrokerConnection, Namespace, Waker};
@@ -32,6 +32,10 @@ pub(super) struct Shared {
     pub(super) limits: SocketLimits,
     /// The largest publication, in bytes.
     pub(super) max_message_size: usize,
+    /// The page at `/`.
+    pub(super) console: Option<Console>,
+    /// Whether the key that everybody knows opens the namespace.
+    pub(super) development_key_opens: bool,
     /// Whether the emulator is stopping.
     pub(super) stopping: watch::Receiver<bool>,
 }

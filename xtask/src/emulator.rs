@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
+use crate::console;
 use crate::failure::Failure;
 use crate::prepare;
 use crate::process::cannot_start;
@@ -16,6 +17,9 @@ pub fn emulator(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), F
 
 /// `cargo xtask demo …` is `eventhubs demo --flights <the records> …`.
 pub fn demo(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
+    if arguments.iter().any(|argument| argument == "--open") {
+        console::build(workspace)?;
+    }
     let mut command = demo_command(workspace)?;
     become_program(command.args(arguments))
 }

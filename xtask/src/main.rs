@@ -3,6 +3,7 @@
 //! Needs Rust, Python and Node on the machine and installs the rest under `target/`.
 
 mod bench;
+mod console;
 mod doctor;
 mod emulator;
 mod failure;
@@ -26,11 +27,13 @@ use workspace::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask <verb>
 
-  demo [options]        publish 231 083 flight records to an emulator, read them back, check every one
+  demo [options]        publish 231 083 flight records to an emulator, read them back, check every one;
+                        with --open, serve the console afterwards
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
-  test [part ...]       all that CI runs; or only some of: lint unit behaviour interop fuzz demo
+  test [part ...]       all that CI runs; or only some of: lint unit behaviour interop console fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
   package               the npm package: target/package/eventhubs/ and a tarball of it
+  console               the console (www), built into target/console, where the emulator finds it
   size [--why]          what the package weighs in a page, beside the official SDK; fails above the limit
   bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs
   fuzz [target]         feed anything to everything that parses (--seconds 60)
@@ -60,6 +63,7 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "test" => test::run(&workspace, rest),
         "lint" => lint::run(&workspace, rest),
         "package" => package::run(&workspace, rest),
+        "console" => console::run(&workspace, rest),
         "size" => size::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),

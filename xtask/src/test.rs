@@ -8,10 +8,10 @@ use crate::prepare;
 use crate::process::{cargo, counted};
 use crate::report::Report;
 use crate::workspace::Workspace;
-use crate::{emulator, fuzz, lint};
+use crate::{console, emulator, fuzz, lint};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
-const PARTS: [&str; 6] = ["lint", "unit", "behaviour", "interop", "fuzz", "demo"];
+const PARTS: [&str; 7] = ["lint", "unit", "behaviour", "interop", "console", "fuzz", "demo"];
 
 /// Test files that another part runs.
 const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
@@ -33,6 +33,9 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 "unit" => unit(workspace, &mut report),
                 "behaviour" => behaviour(workspace, &mut report),
                 "interop" => interop(workspace, &mut report),
+                "console" => report.step("console: the page in Chromium, against real emulators", || {
+                    console::test(workspace)
+                }),
                 "fuzz" => {
                     report.step("fuzz: random and mutated input, in process", || fuzz::smoke(workspace))
                 }

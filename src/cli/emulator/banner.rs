@@ -23,6 +23,7 @@ pub(super) fn json(emulator: &Emulator) -> String {
         "healthPort": emulator.health_port(),
         "ca": emulator.ca_path(),
         "dataDir": emulator.data_dir(),
+        "console": emulator.serves_console().then(|| format!("http://localhost:{}/", emulator.port())),
         "hubs": hubs,
         "pid": process::id(),
     })
@@ -48,7 +49,7 @@ pub(super) fn text(emulator: &Emulator) -> String {
     }
     row("AMQP", &format!("amqp://localhost:{port}"));
     row("WebSocket", &format!("ws://localhost:{port}/$servicebus/websocket"));
-    row("HTTP", &format!("http://localhost:{port}/"));
+    row(if emulator.serves_console() { "console" } else { "HTTP" }, &format!("http://localhost:{port}/"));
     match emulator.ca_path() {
         Some(ca) => {
             let also = emulator.tls_port().map(|port| format!(", amqps also on {port}")).unwrap_or_default();

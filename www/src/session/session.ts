@@ -31,7 +31,13 @@ export class Session {
     const { consumer, producer } = this.#clients;
     const heard = (): void => this.status.answered(host);
     this.overview = new Overview(consumer, heard);
-    this.tail = new Tail(consumer, this.meter, journal, listLimit, heard);
+    this.tail = new Tail(consumer, {
+      meter: this.meter,
+      journal,
+      limit: listLimit,
+      heard,
+      partitions: () => this.overview.hub.peek()?.partitions.map(({ id }) => id) ?? [],
+    });
     this.sender = new Sender(producer, this.meter);
     this.#timer = setInterval(() => {
       if (this.meter.tick(Date.now())) this.seconds.value += 1;

@@ -27,6 +27,17 @@ const TAKEN_AT_ONCE = 1_000;
 /** How long taking events may keep the page from drawing and from hearing its user. */
 const SLICE_MS = 8;
 
+export interface TailOptions {
+  readonly meter: Meter;
+  readonly journal: Journal;
+  /** How many events the list may hold. */
+  readonly limit: number;
+  /** Told when something came over the connection. */
+  readonly heard: () => void;
+  /** The ids of the hub's partitions. */
+  readonly partitions: () => string[];
+}
+
 /** Reads events into the list, until stopped. Pausing takes no further events: the service keeps them, and none is lost. */
 export class Tail {
   readonly state = signal<TailState>("stopped");
@@ -41,35 +52,40 @@ export class Tail {
   #meter: Meter;
   #journal: Journal;
   #heard: () => void;
+  #partitions: () => string[];
   #stream: EventStream | undefined;
   #resume: (() => void) | undefined;
   #frame = 0;
   /** Events that were enqueued before this was, or after it is, say nothing about how fast delivery is. */
   #startedAt = 0;
 
-  constructor(consumer: ConsumerClient, meter: Meter, journal: Journal, limit: number, heard: () => void) {
+  constructor(consumer: ConsumerClient, options: TailOptions) {
     this.#consumer = consumer;
-    this.#meter = meter;
-    this.#journal = journal;
-    this.#heard = heard;
-    this.log = new EventLog<Entry>(limit, MAX_BYTES);
+    this.#meter = options.meter;
+    this.#journal = options.journal;
+    this.#heard = options.heard;
+    this.#partitions = options.partitions;
+    this.log = new EventLog<Entry>(options.limit, MAX_BYTES);
     this.matches = new Matches(this.log);
   }
 
   /** Reads from a position on, with an empty list. What was read before is let go of. */
   start(seek: Seek): void {
-    this.#close();
     this.clear();
     this.continuity = new Continuity();
     this.seek.value = seek;
-    this.trouble.value = undefined;
-    this.state.value = "opening";
-    const options = { from: seek.from };
-    const stream =
-      seek.partition === ALL ? this.#consumer.receiveAll(options) : this.#consumer.receive(seek.partition, options);
-    this.#stream = stream;
     this.#journal.say(`Tail of ${where(seek.partition)} from ${seek.words}.`);
-    void this.#run(stream);
+    this.#open(seek, {});
+  }
+
+  /** Reads on behind what was read, after the tail ended with an error. The list stays. */
+  goOn(): void {
+    const seek = this.seek.peek();
+    if (!seek) return;
+    const behind: Record<string, StartPosition> = {};
+    for (const [partition, sequenceNumber] of this.continuity.last) behind[partition] = { sequenceNumber };
+    this.#journal.say(`Tail of ${where(seek.partition)} goes on.`);
+    this.#open(seek, behind);
   }
 
   pause(): void {
@@ -108,6 +124,25 @@ export class Tail {
       if (this.matches.work(performance.now() + SLICE_MS)) this.changed();
       this.changes.value += 1;
     });
+  }
+
+  /** Opens a stream at the seek's position, or behind what is known of a partition. */
+  #open(seek: Seek, behind: Record<string, StartPosition>): void {
+    this.#close();
+    this.trouble.value = undefined;
+    this.state.value = "opening";
+    const { partition } = seek;
+    const stream =
+      partition === ALL
+        ? this.#consumer.receiveAll({ from: Object.keys(behind).length > 0 ? this.#everywhere(seek, behind) : seek.from })
+        : this.#consumer.receive(partition, { from: behind[partition] ?? seek.from });
+    this.#stream = stream;
+    void this.#run(stream);
+  }
+
+  /** A position for each partition: those that had nothing yet are read from where the tail began. */
+  #everywhere(seek: Seek, behind: Record<string, StartPosition>): Record<string, StartPosition> {
+    return Object.fromEntries(this.#partitions().map((id) => [id, behind[id] ?? seek.from]));
   }
 
   get #paused(): boolean {

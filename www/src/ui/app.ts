@@ -133,13 +133,14 @@ export class App {
     session.tail.start({ partition: known, ...start });
   }
 
-  /** Reads what was read before, from the same place; for another partition, too. */
-  startTailAgain(): void {
-    const session = this.session.peek();
-    const seek = session?.tail.seek.peek();
-    if (!session || !seek) return;
+  /** Reads another partition from the same place. */
+  readPartition(partition: string): void {
+    this.remember({ partition });
+    const tail = this.session.peek()?.tail;
+    const seek = tail?.seek.peek();
+    if (!tail || !seek) return;
     this.selected.value = undefined;
-    session.tail.start({ ...seek, partition: this.settings.peek().partition });
+    tail.start({ ...seek, partition });
   }
 
   /** Chooses an event and shows it. */

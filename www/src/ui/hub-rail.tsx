@@ -78,10 +78,7 @@ function PartitionRow({ partition, share, now, read, only, behind }: RowProps): 
         aria-label={label}
         aria-pressed={only}
         title={only ? "Read all partitions again" : "Read only this partition"}
-        onClick={() => {
-          app.remember({ partition: only ? ALL : id });
-          app.startTailAgain();
-        }}
+        onClick={() => app.readPartition(only ? ALL : id)}
       >
         <span class={`partition-id${read ? " read" : ""}`}>{id}</span>
         <span class="partition-kept">{kept === 0 ? "empty" : count(kept)}</span>

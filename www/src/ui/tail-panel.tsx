@@ -29,8 +29,8 @@ export function TailPanel({ session }: { session: Session }): JSX.Element {
       <Connectivity session={session} />
       {trouble && (
         <TroubleBox trouble={trouble}>
-          <button type="button" onClick={() => app.startTailAgain()}>
-            Read again
+          <button type="button" onClick={() => tail.goOn()}>
+            Go on reading
           </button>
         </TroubleBox>
       )}
@@ -97,10 +97,7 @@ function SeekForm({ session }: { session: Session }): JSX.Element {
           id="seek-partition"
           aria-label="Partition to read"
           value={ids.includes(partition) ? partition : ALL}
-          onChange={(event) => {
-            app.remember({ partition: event.currentTarget.value });
-            if (!needs) go("");
-          }}
+          onChange={(event) => app.readPartition(event.currentTarget.value)}
         >
           <option value={ALL}>all partitions</option>
           {ids.map((id) => (
@@ -158,7 +155,7 @@ function TailButtons({ session }: { session: Session }): JSX.Element {
           type="button"
           class="primary"
           title="Go on where it stopped (space)"
-          onClick={() => (halted ? app.startTailAgain() : tail.resume())}
+          onClick={() => (halted ? tail.goOn() : tail.resume())}
         >
           <Icon name="play" /> {halted ? "Start" : "Resume"}
         </button>
