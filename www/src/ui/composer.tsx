@@ -97,7 +97,7 @@ export function Composer({ session }: { session: Session }): JSX.Element {
             onInput={(event) => setKey(event.currentTarget.value)}
           />
         </div>
-        <div class="field">
+        <div class="field whole">
           <label for="composer-type">Content type</label>
           <input
             id="composer-type"
