@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { JSX, TargetedEvent } from "preact";
 import { readConnectionString } from "../model/connection-string.ts";
+import { plural } from "../model/format.ts";
 import { app } from "./app.ts";
 import { type Here, findEmulator, targetHere } from "./here.ts";
 import { Icon, Mark } from "./icons.tsx";
@@ -40,7 +41,11 @@ export function Connect(): JSX.Element {
             Cancel
           </button>
         )}
-        {trouble && <TroubleBox trouble={trouble} />}
+        {trouble && (
+          <div ref={(box) => box?.scrollIntoView({ block: "nearest" })}>
+            <TroubleBox trouble={trouble} />
+          </div>
+        )}
         <section class="in-page" aria-labelledby="in-page-title">
           <div>
             <h2 id="in-page-title">Nothing to connect to?</h2>
@@ -90,7 +95,7 @@ function HereCard({ here }: { here: Here }): JSX.Element {
           <select value={hub} onChange={(event) => setHub(event.currentTarget.value)}>
             {here.hubs.map(({ name, partitions }) => (
               <option key={name} value={name}>
-                {name} ({partitions})
+                {name}, {plural(partitions, "partition")}
               </option>
             ))}
           </select>
