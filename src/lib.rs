@@ -14,6 +14,9 @@ pub mod emulator;
 pub mod error;
 #[cfg(feature = "emulator")]
 pub mod in_page;
+#[cfg(all(feature = "js", target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod js;
 pub mod model;
 mod producer;
 mod runtime;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::config::Config;
 use super::credential::{AccessToken, TokenKind};
@@ -18,7 +19,6 @@ use crate::amqp::{Connection, LinkId, SessionId};
 use crate::dialect::cbs;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
-use crate::runtime::BoxFuture;
 
 /// The share of a token's life after which it is renewed, and how much that is moved at random so that links
 /// that began together do not renew together.

@@ -36,6 +36,7 @@ pub struct ClientBuilder<C> {
     provider: Option<Arc<dyn TokenProvider>>,
     credential: Option<Credential>,
     options: ClientOptions,
+    trust: Trust,
     makes: PhantomData<fn() -> C>,
 }
 
@@ -59,6 +60,7 @@ impl<C> ClientBuilder<C> {
             provider: None,
             credential: None,
             options: ClientOptions::default(),
+            trust: Trust::default(),
             makes: PhantomData,
         }
     }
@@ -144,6 +146,19 @@ impl<C> ClientBuilder<C> {
         self
     }
 
+    /// The options as they are chosen so far.
+    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "JavaScript's options change some of them"))]
+    pub(crate) fn chosen(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// What dialling needs to know, besides certificates.
+    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "JavaScript gives a class of WebSockets"))]
+    pub(crate) fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
     pub(crate) fn set_consumer_group(&mut self, name: String) {
         self.consumer_group = Some(name);
     }
@@ -194,7 +209,7 @@ impl<C> ClientBuilder<C> {
             Some(pem) => {
                 Trust::with_extra(pem).map_err(|why| invalid(format!("`ca_pem` cannot be used: {why}")))?
             }
-            None => Trust::default(),
+            None => self.trust,
         };
         Ok(Config {
             endpoint: endpoint(&namespace, options.transport, options.custom_endpoint.as_deref())?,

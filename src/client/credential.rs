@@ -6,11 +6,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use crate::error::{Error, ErrorKind};
 use crate::model::connection_string::Credential;
 use crate::model::sas::{self, SasToken};
 use crate::model::value::Timestamp;
-use crate::runtime::{BoxFuture, unix_now};
+use crate::runtime::unix_now;
 
 /// A token that opens a hub, for as long as it lasts. Its text is never printed.
 #[derive(Clone, PartialEq, Eq)]

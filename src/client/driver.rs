@@ -392,7 +392,7 @@ impl Future for Driver {
                 _ => return Poll::Pending,
             }
         }
-        cx.waker().wake_by_ref();
+        runtime::give_way(cx);
         Poll::Pending
     }
 }

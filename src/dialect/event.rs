@@ -41,6 +41,13 @@ impl EventData {
         Self::from(Body::Data(sections.into_iter().map(|section| Some(section.into())).collect()))
     }
 
+    /// Replaces the body.
+    #[must_use]
+    pub fn with_body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Adds an application property, or replaces the one of that name.
     #[must_use]
     pub fn with_property(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {

@@ -32,6 +32,15 @@ pub struct ReceivedEvent {
     partition_id: Option<Arc<str>>,
 }
 
+/// Where the parts of an encoded event lie that are asked for most: first byte, and one past the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The body's bytes, when it is one data section.
+    pub(crate) body: Option<(usize, usize)>,
+    pub(crate) offset: (usize, usize),
+    pub(crate) partition_key: Option<(usize, usize)>,
+}
+
 /// The newest event of a partition, as told with every event to readers that ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastEnqueued {
@@ -131,17 +140,8 @@ impl ReceivedEvent {
     /// [`ErrorKind::Protocol`] when the body is malformed, [`ErrorKind::InvalidArgument`] when it does not
     /// consist of bytes: [`body`](Self::body) gives it.
     pub fn body_bytes(&self) -> Result<Bytes, Error> {
-        let (start, end) = (self.sections.body.start as usize, self.sections.body.end as usize);
-        match &self.payload[start..end] {
-            [0x00, 0x53, 0x75, 0xa0, len, data @ ..] if data.len() == usize::from(*len) => {
-                return Ok(self.payload.slice(start + 5..end));
-            }
-            [0x00, 0x53, 0x75, 0xb0, a, b, c, d, data @ ..]
-                if data.len() == u32::from_be_bytes([*a, *b, *c, *d]) as usize =>
-            {
-                return Ok(self.payload.slice(start + 8..end));
-            }
-            _ => {}
+        if let Some((start, end)) = self.only_data() {
+            return Ok(self.payload.slice(start..end));
         }
         match self.body()? {
             Body::Empty | Body::Value(Value::Null) => Ok(Bytes::new()),
@@ -150,6 +150,32 @@ impl ReceivedEvent {
             Body::Data(sections) => Ok(joined(sections)),
             Body::Value(_) => Err(no_bytes("an AMQP value that is neither binary nor string")),
             Body::Sequence(_) => Err(no_bytes("an AMQP sequence")),
+        }
+    }
+
+    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "for events that cross into JavaScript"))]
+    pub(crate) fn layout(&self) -> Layout {
+        let ends = |span: Span| (span.start as usize, span.end as usize);
+        Layout {
+            body: self.only_data(),
+            offset: ends(self.head.offset),
+            partition_key: self.head.partition_key.map(ends),
+        }
+    }
+
+    /// Where the body's bytes lie, when it is one data section.
+    fn only_data(&self) -> Option<(usize, usize)> {
+        let (start, end) = (self.sections.body.start as usize, self.sections.body.end as usize);
+        match &self.payload[start..end] {
+            [0x00, 0x53, 0x75, 0xa0, len, data @ ..] if data.len() == usize::from(*len) => {
+                Some((start + 5, end))
+            }
+            [0x00, 0x53, 0x75, 0xb0, a, b, c, d, data @ ..]
+                if data.len() == u32::from_be_bytes([*a, *b, *c, *d]) as usize =>
+            {
+                Some((start + 8, end))
+            }
+            _ => None,
         }
     }
 

@@ -3,12 +3,18 @@
 //! Everything above says `crate::runtime::…` and is written once; what stands behind the names is
 //! chosen here and nowhere else.
 
-mod endpoint;
+#[cfg(target_arch = "wasm32")]
+#[path = "browser/mod.rs"]
+mod platform;
 #[cfg(not(target_arch = "wasm32"))]
-mod native;
+#[path = "native/mod.rs"]
+mod platform;
+
+mod endpoint;
 
 pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{
-    BoxFuture, NoRuntime, Socket, Timer, Trust, dial, now, random_bytes, spawn, unix_now,
+#[cfg(target_arch = "wasm32")]
+pub(crate) use platform::Constructor;
+pub(crate) use platform::{
+    BoxFuture, NoRuntime, Socket, Timer, Trust, dial, give_way, now, random_bytes, spawn, unix_now,
 };

@@ -12,6 +12,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
+use std::task::Context;
 
 pub(crate) use clock::{Timer, now, unix_now};
 pub(crate) use dial::dial;
@@ -28,6 +29,11 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(
     let runtime = tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
     runtime.spawn(task);
     Ok(())
+}
+
+/// Wakes the task again after the runtime's other tasks got their turn.
+pub(crate) fn give_way(cx: &Context<'_>) {
+    cx.waker().wake_by_ref();
 }
 
 /// Unpredictable bytes, for names that must not clash and for jitter.

@@ -1,0 +1,21 @@
+//! The boundary to JavaScript: converts and forwards, decides nothing.
+//!
+//! What is exported here is private to the npm package, whose TypeScript (in `pkg-template`) is the API. Events cross in
+//! batches, in one piece of memory with a table of where each lies; nothing crosses per event, nor per property.
+
+mod cancel;
+mod consumer;
+mod convert;
+mod decode;
+mod error;
+mod event;
+mod pack;
+mod producer;
+mod properties;
+mod settings;
+mod tokens;
+
+pub use cancel::{cancel, under_way};
+pub use consumer::{Consumer, Stream};
+pub use decode::decode;
+pub use producer::{Batch, Producer};

@@ -1,0 +1,161 @@
+//! Sending.
+
+use std::cell::RefCell;
+
+use js_sys::{Array, Function, Promise};
+use serde::Deserialize;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::cancel::promise;
+use super::error::{invalid, thrown};
+use super::event::event;
+use super::pack::to_send;
+use super::properties;
+use super::settings::{Hooks, Settings};
+use crate::producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
+
+/// A producer's end.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Producer(ProducerClient);
+
+/// Events that are sent together.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Batch(RefCell<Option<EventBatch>>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Route {
+    partition_id: Option<String>,
+    partition_key: Option<String>,
+    max_size: Option<f64>,
+}
+
+#[wasm_bindgen]
+impl Producer {
+    /// Connects nothing yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        settings: JsValue,
+        web_socket: Option<Function>,
+        web_socket_options: JsValue,
+        tokens: Option<Function>,
+    ) -> Result<Producer, JsValue> {
+        let hooks = Hooks { web_socket, web_socket_options, tokens };
+        let built = Settings::parse(settings)?
+            .apply(ProducerClient::builder(), hooks)
+            .and_then(|builder| builder.build());
+        built.map(Producer).map_err(|error| thrown(&error))
+    }
+
+    /// Sends events in as few batches as they need; resolves to their number.
+    pub fn send(
+        &self,
+        bytes: Vec<u8>,
+        ends: Vec<u32>,
+        metas: Option<Array>,
+        options: JsValue,
+        ticket: u32,
+    ) -> Result<Promise, JsValue> {
+        let Route { partition_id, partition_key, .. } = route(options)?;
+        let producer = self.0.clone();
+        let events = to_send(bytes, &ends, metas.as_ref()).map_err(|error| thrown(&error))?;
+        Ok(promise(ticket, async move {
+            let options = SendOptions { partition_id, partition_key };
+            let mut events = events;
+            let sent = match events.len() {
+                1 => producer.send_with(events.remove(0), options).await.map(|()| 1),
+                _ => producer.send_all(events, options).await,
+            };
+            sent.map(|sent| sent as f64)
+        }))
+    }
+
+    /// Resolves to an empty [`Batch`].
+    #[wasm_bindgen(js_name = createBatch)]
+    pub fn create_batch(&self, options: JsValue, ticket: u32) -> Result<Promise, JsValue> {
+        let Route { partition_id, partition_key, max_size } = route(options)?;
+        let producer = self.0.clone();
+        Ok(promise(ticket, async move {
+            let max_size = max_size.map(|size| size as u64);
+            let batch =
+                producer.create_batch_with(BatchOptions { partition_id, partition_key, max_size }).await?;
+            Ok(Batch(RefCell::new(Some(batch))))
+        }))
+    }
+
+    /// Sends a batch, which can be used no longer.
+    #[wasm_bindgen(js_name = sendBatch)]
+    pub fn send_batch(&self, batch: &Batch, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        let batch = batch.0.take();
+        promise(ticket, async move {
+            producer.send_batch(batch.ok_or_else(|| invalid("the batch has been sent"))?).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// The properties of the hub.
+    #[wasm_bindgen(js_name = hubProperties)]
+    pub fn hub_properties(&self, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        promise(ticket, async move { Ok(properties::hub(&producer.hub_properties().await?)) })
+    }
+
+    /// The properties of a partition.
+    #[wasm_bindgen(js_name = partitionProperties)]
+    pub fn partition_properties(&self, partition_id: String, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        promise(ticket, async move {
+            Ok(properties::partition(&producer.partition_properties(&partition_id).await?))
+        })
+    }
+
+    /// Closes the connection.
+    pub fn close(&self) -> Promise {
+        let producer = self.0.clone();
+        promise(0, async move {
+            producer.close().await;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+}
+
+#[wasm_bindgen]
+impl Batch {
+    /// Adds an event; false when it does not fit.
+    #[wasm_bindgen(js_name = tryAdd)]
+    pub fn try_add(&self, body: Vec<u8>, meta: &JsValue) -> Result<bool, JsValue> {
+        let mut batch = self.0.borrow_mut();
+        let added = match batch.as_mut() {
+            Some(batch) => event(body.into(), meta).and_then(|event| batch.try_add(&event)),
+            None => Err(invalid("the batch has been sent")),
+        };
+        added.map_err(|error| thrown(&error))
+    }
+
+    /// How many events there are.
+    #[wasm_bindgen(getter)]
+    pub fn length(&self) -> usize {
+        self.0.borrow().as_ref().map_or(0, EventBatch::len)
+    }
+
+    /// Its size in bytes.
+    #[wasm_bindgen(getter)]
+    pub fn size(&self) -> f64 {
+        self.0.borrow().as_ref().map_or(0.0, |batch| batch.size() as f64)
+    }
+
+    /// Its size at most.
+    #[wasm_bindgen(getter, js_name = maxSize)]
+    pub fn max_size(&self) -> f64 {
+        self.0.borrow().as_ref().map_or(0.0, |batch| batch.max_size() as f64)
+    }
+}
+
+fn route(options: JsValue) -> Result<Route, JsValue> {
+    serde_wasm_bindgen::from_value(options)
+        .map_err(|error| thrown(&invalid(format!("the options cannot be used: {error}"))))
+}
