@@ -22,6 +22,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("in_page", &["broker"]),
     ("emulator", &["broker", "runtime"]),
     ("cli", &["producer", "consumer", "emulator"]),
+    ("js", &["producer", "consumer"]),
 ];
 
 /// Rooms that know no clock, no socket, no task: time and bytes are handed to them.

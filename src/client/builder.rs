@@ -147,13 +147,13 @@ impl<C> ClientBuilder<C> {
     }
 
     /// The options as they are chosen so far.
-    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "JavaScript's options change some of them"))]
+    #[allow(dead_code, reason = "JavaScript's options change some of them")]
     pub(crate) fn chosen(&self) -> &ClientOptions {
         &self.options
     }
 
     /// What dialling needs to know, besides certificates.
-    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "JavaScript gives a class of WebSockets"))]
+    #[allow(dead_code, reason = "JavaScript gives a class of WebSockets")]
     pub(crate) fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self

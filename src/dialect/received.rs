@@ -34,6 +34,7 @@ pub struct ReceivedEvent {
 
 /// Where the parts of an encoded event lie that are asked for most: first byte, and one past the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "for events that cross into JavaScript")]
 pub(crate) struct Layout {
     /// The body's bytes, when it is one data section.
     pub(crate) body: Option<(usize, usize)>,
@@ -153,7 +154,7 @@ impl ReceivedEvent {
         }
     }
 
-    #[cfg_attr(not(feature = "js"), allow(dead_code, reason = "for events that cross into JavaScript"))]
+    #[allow(dead_code, reason = "for events that cross into JavaScript")]
     pub(crate) fn layout(&self) -> Layout {
         let ends = |span: Span| (span.start as usize, span.end as usize);
         Layout {

@@ -39,7 +39,7 @@ pub(crate) struct Socket {
     timer: Timer,
     has_closed: bool,
     /// Kept alive as long as they may be called.
-    _handlers: [Handler; 4],
+    _handlers: [Closure<dyn FnMut(JsValue)>; 4],
 }
 
 #[derive(Default)]
@@ -57,8 +57,6 @@ struct Closed {
     code: u16,
     reason: String,
 }
-
-type Handler = Closure<dyn FnMut(JsValue)>;
 
 thread_local! {
     /// `ws` throws when an error event finds no handler, also long after a socket was dropped.
@@ -205,7 +203,7 @@ impl State {
 }
 
 /// A handler that writes down what happened and wakes the task.
-fn on(state: &Rc<RefCell<State>>, note: fn(&mut State, JsValue)) -> Handler {
+fn on(state: &Rc<RefCell<State>>, note: fn(&mut State, JsValue)) -> Closure<dyn FnMut(JsValue)> {
     let state = state.clone();
     Closure::new(move |event| {
         let waker = {
