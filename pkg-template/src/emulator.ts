@@ -12,7 +12,7 @@
  */
 
 import { refusals, startBroker, type Broker } from "./emulator/broker.js";
-import { emulatorError } from "./emulator/error.js";
+import { emulatorError, EventHubsError } from "./emulator/error.js";
 import { checkHub, checkOptions, text, type EmulatorOptions, type HubOptions } from "./emulator/options.js";
 import { Pump } from "./emulator/pump.js";
 import { socketsOf, type EmulatorWebSocketConstructor } from "./emulator/socket.js";
@@ -82,7 +82,7 @@ export class Emulator {
 
   /** How many bytes of events are kept; 0 when stopped. */
   get storedBytes(): number {
-    return this.#stopped === undefined ? this.#pump.use((broker) => broker.storedBytes()) : 0;
+    return this.#stopped === undefined ? this.#do("look at the memory", "", (broker) => broker.storedBytes()) : 0;
   }
 
   /** All hubs, by name. */
@@ -157,7 +157,12 @@ export class Emulator {
     if (this.#stopped !== undefined) {
       throw emulatorError("closed", `cannot ${operation}: the emulator is stopped`, { operation, entity });
     }
-    return refusals(operation, entity, () => this.#pump.use(work));
+    try {
+      return refusals(operation, entity, () => this.#pump.use(work));
+    } catch (cause) {
+      if (cause instanceof EventHubsError) throw cause;
+      throw emulatorError("internal", `cannot ${operation}: the emulator failed`, { operation, entity, cause });
+    }
   }
 }
 

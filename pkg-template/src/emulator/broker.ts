@@ -44,6 +44,7 @@ export function refusals<T>(operation: string, entity: string, work: () => T): T
 function config(config: BrokerConfig, settings: Settings): BrokerConfig {
   config.retention(settings.retentionMs ?? NaN, settings.retentionBytes ?? NaN);
   config.limits(settings.maxBytes ?? NaN, settings.maxMessageBytes ?? NaN, settings.maxConnections ?? NaN, NaN);
+  config.acceptAnyToken(settings.acceptAnyToken);
   for (const { name, key, send, listen, manage } of settings.keys) config.rule(name, key, send, listen, manage);
   return config;
 }

@@ -11,6 +11,8 @@ export interface EmulatorOptions {
   hubs?: Record<string, number | HubOptions>;
   /** Keys besides the development key `SAS_KEY_VALUE`, which opens everything under any name: what is behind each name. */
   keys?: Record<string, EmulatorKey>;
+  /** Whether any Entra ID token is taken at its word, with all rights: nobody here can verify one. Default: no. */
+  acceptAnyToken?: boolean;
   /** How long events are kept, in milliseconds. Default: an hour. */
   retentionMs?: number;
   /** A partition that holds more bytes than this loses its oldest events. Default: 32 MiB. */
@@ -46,6 +48,7 @@ export type EmulatorRight = "send" | "listen" | "manage";
 export interface Settings {
   hubs: HubSettings[];
   keys: { name: string; key: string; send: boolean; listen: boolean; manage: boolean }[];
+  acceptAnyToken: boolean;
   retentionMs: number | undefined;
   retentionBytes: number | undefined;
   maxBytes: number | undefined;
@@ -59,7 +62,16 @@ export interface HubSettings {
   consumerGroups: string[];
 }
 
-const OPTIONS = ["hubs", "keys", "retentionMs", "retentionBytes", "maxBytes", "maxMessageBytes", "maxConnections"];
+const OPTIONS = [
+  "hubs",
+  "keys",
+  "acceptAnyToken",
+  "retentionMs",
+  "retentionBytes",
+  "maxBytes",
+  "maxMessageBytes",
+  "maxConnections",
+];
 const HUB_OPTIONS = ["partitions", "consumerGroups"];
 const KEY_OPTIONS = ["key", "rights"];
 const RIGHTS: readonly string[] = ["send", "listen", "manage"];
@@ -76,6 +88,7 @@ export function checkOptions(options: EmulatorOptions | undefined): Settings {
   return {
     hubs: Object.entries(hubs).map(([name, hub]) => checkHub(name, hub, `hubs.${name}`)),
     keys: Object.entries(record(given["keys"] ?? {}, "keys")).map(([name, key]) => checkKey(name, key)),
+    acceptAnyToken: flag(given["acceptAnyToken"], "acceptAnyToken") ?? false,
     retentionMs: count(given["retentionMs"], "retentionMs", Number.MAX_SAFE_INTEGER),
     retentionBytes: count(given["retentionBytes"], "retentionBytes", MOST_BYTES),
     maxBytes: count(given["maxBytes"], "maxBytes", MOST_BYTES),
@@ -128,6 +141,11 @@ function record(value: unknown, what: string, known?: readonly string[]): Record
     if (!known!.includes(name)) throw invalid(`${what} has no option '${name}'${hint(name, known!)}`);
   }
   return value as Record<string, unknown>;
+}
+
+function flag(value: unknown, what: string): boolean | undefined {
+  if (value !== undefined && typeof value !== "boolean") throw wrong(what, "true or false", value);
+  return value;
 }
 
 function count(value: unknown, what: string, most: number): number | undefined {

@@ -72,9 +72,7 @@ export class Pump {
 
   /** The broker, for what is not about connections. What it gives others to say is said. */
   use<T>(work: (broker: Broker) => T): T {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#broker === undefined) throw new Error("the emulator is stopped");
-    const result = this.#guard(() => work(this.#broker!));
+    const result = this.#guard(work);
     this.#wake();
     return result;
   }
@@ -87,6 +85,11 @@ export class Pump {
   /** Connects; the endpoint hears of the outcome. `refusal` says why not, if that is known already. */
   connect(endpoint: Endpoint, refusal?: string): Pipe {
     const pipe = new Pipe(endpoint);
+    if (this.#stopped !== undefined) {
+      // Nobody waits for it: who connects again and again would keep the emulator from ever being stopped.
+      Timer.start(() => endpoint.closed({ code: 1006, reason: "it is stopped", clean: false }), 0);
+      return pipe;
+    }
     this.#pipes.add(pipe);
     if (refusal !== undefined) pipe.failing = { code: 1006, reason: refusal, clean: false };
     this.#schedule(pipe);
@@ -99,7 +102,7 @@ export class Pump {
     pipe.unread.push(bytes);
     pipe.unreadBytes += bytes.byteLength;
     if (pipe.unreadBytes > MOST_UNREAD) {
-      this.fail(pipe, { code: 1006, reason: `more than ${MOST_UNREAD} bytes were sent and could not be read yet`, clean: false });
+      this.fail(pipe, { code: 1006, reason: `it did not read the last ${MOST_UNREAD} bytes yet`, clean: false });
     }
     this.#schedule(pipe);
   }
@@ -124,9 +127,7 @@ export class Pump {
 
   async #stop(): Promise<void> {
     if (this.#failure === undefined) this.use((broker) => broker.shutdown(now(), Date.now()));
-    const patience = Timer.start(() => {
-      for (const pipe of this.#pipes) this.fail(pipe, GOING_AWAY);
-    }, FAREWELL_MS);
+    const patience = Timer.start(() => this.#failAll(GOING_AWAY), FAREWELL_MS);
     if (this.#pipes.size > 0) await new Promise<void>((resolve) => (this.#allGone = resolve));
     patience.stop();
     this.#sweep?.stop();
@@ -151,13 +152,12 @@ export class Pump {
       const pipe = this.#queue.shift();
       if (pipe === undefined) return;
       pipe.queued = false;
-      let told: boolean;
+      let told = false;
       try {
         told = this.#step(pipe, end);
       } catch (error) {
+        // Everything ends then; that was arranged when it failed.
         if (error !== this.#failure) throw error;
-        // Everything ends; that was arranged when it failed.
-        continue;
       } finally {
         if (this.#queue.length > 0) this.#tasks.post();
       }
@@ -170,13 +170,13 @@ export class Pump {
     if (pipe.failing !== undefined) return this.#end(pipe, pipe.failing);
     if (pipe.id === undefined) return this.#open(pipe);
     this.#read(pipe, pipe.id, end);
-    const rest = pipe.unread.length > 0;
+    const rest = pipe.unread.length > 0 && this.#guard((broker) => broker.isListening(pipe.id!));
     if (pipe.closing !== undefined && !rest) return this.#end(pipe, pipe.closing);
     const output = this.#guard((broker) => broker.takeOutput(pipe.id!, now(), Date.now()));
     this.#wake();
     if (output === undefined && this.#guard((broker) => broker.isFinished(pipe.id!))) return this.#end(pipe, OVER);
     // Without output there is nothing to do but to read on; where even that is not possible, a deadline ends it.
-    if (output !== undefined || (rest && this.#guard((broker) => broker.isListening(pipe.id!)))) this.#schedule(pipe);
+    if (output !== undefined || rest) this.#schedule(pipe);
     this.#watch(pipe, pipe.id);
     if (output === undefined || pipe.closing !== undefined) return false;
     pipe.endpoint.received(output.buffer as ArrayBuffer);
@@ -264,7 +264,8 @@ export class Pump {
     if (this.#sweep !== undefined || this.#broker === undefined) return;
     this.#sweep = Timer.start(() => {
       this.#sweep = undefined;
-      const stored = this.#guard((broker) => {
+      if (this.#failure !== undefined) return;
+      const stored = this.use((broker) => {
         broker.sweep(now(), Date.now());
         return broker.storedBytes();
       });
@@ -282,8 +283,12 @@ export class Pump {
       // Texts are what the broker refuses.
       if (typeof error === "string") throw error;
       this.#failure = error;
-      for (const pipe of this.#pipes) this.fail(pipe, { code: 1011, reason: "the emulator failed", clean: false });
+      this.#failAll({ code: 1011, reason: `it failed: ${String(error)}`, clean: false });
       throw error;
     }
+  }
+
+  #failAll(end: End): void {
+    for (const pipe of this.#pipes) this.fail(pipe, end);
   }
 }

@@ -51,6 +51,7 @@ export function socketsOf(pump: Pump): EmulatorWebSocketConstructor {
       this.url = checkUrl(url);
       const offered = typeof protocols === "string" ? [protocols] : [...protocols];
       const protocol = offered.find((name) => PROTOCOLS.includes(String(name).toLowerCase()));
+      const { origin } = new URL(this.url);
       const endpoint: Endpoint = {
         opened: () => {
           // It may have been closed while it was on its way.
@@ -62,7 +63,7 @@ export function socketsOf(pump: Pump): EmulatorWebSocketConstructor {
         received: (bytes) => {
           if (this.#readyState !== OPEN) return;
           const data = this.#binaryType === "blob" ? new Blob([bytes]) : bytes;
-          this.dispatchEvent(new MessageEvent("message", { data, origin: new URL(this.url).origin }));
+          this.dispatchEvent(new MessageEvent("message", { data, origin }));
         },
         closed: (end) => {
           this.#readyState = CLOSED;

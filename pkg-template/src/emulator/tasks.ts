@@ -85,6 +85,7 @@ export class Timer {
   /** Does not keep a process alive, where there are processes. */
   unref(): this {
     (this.#handle as { unref?: () => void }).unref?.();
+    (globalThis as { Deno?: { unrefTimer?: (handle: unknown) => void } }).Deno?.unrefTimer?.(this.#handle);
     return this;
   }
 }

@@ -1,4 +1,5 @@
-// Clients for a hub of one's own, once per transport, and receiving until something has come.
+// Clients for a hub of one's own, once per transport, and receiving until something has come. With ../in-page.mjs the
+// emulator is in this process, and its pipe is the only transport.
 
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -7,14 +8,21 @@ import { EventHubBufferedProducerClient, EventHubConsumerClient, EventHubProduce
 import WebSocket from "ws";
 
 export const DEADLINE = 20_000;
-export const emulator = JSON.parse(process.env.EMULATOR);
+/** The emulator in this process, if it is there. */
+export const inPage = globalThis.inPageEmulator;
+export const emulator = inPage ?? JSON.parse(process.env.EMULATOR);
+
+/** How each transport is asked for. */
+const TRANSPORTS = inPage
+  ? { "in page": { webSocketOptions: { webSocket: inPage.WebSocket } } }
+  : { tcp: {}, wss: { webSocketOptions: { webSocket: WebSocket } } };
 
 let hubs = 0;
 
-/** A test over TCP and over wss, each with a hub of its own. */
+/** A test over each transport, each with a hub of its own. */
 export function onEachTransport(name, body) {
   describe(name, () => {
-    for (const transport of ["tcp", "wss"]) {
+    for (const transport of Object.keys(TRANSPORTS)) {
       test(transport, { timeout: 60_000 }, async () => {
         const clients = new Clients(`hub${hubs++}`, transport);
         try {
@@ -39,7 +47,7 @@ export class Clients {
     return {
       // A test wants the second attempt at once, not after the SDK's 30 s.
       retryOptions: { maxRetries: 1, retryDelayInMs: 50, timeoutInMs: 10_000 },
-      ...(this.transport === "wss" ? { webSocketOptions: { webSocket: WebSocket } } : {}),
+      ...TRANSPORTS[this.transport],
       ...more,
     };
   }
