@@ -6,15 +6,19 @@ import type { Journal } from "./journal.ts";
 
 export type Connection =
   | { readonly state: "connecting" }
-  | { readonly state: "connected"; readonly since: number }
+  | { readonly state: "connected"; readonly resumed?: string }
   | { readonly state: "reconnecting"; readonly since: number; readonly attempts: number; readonly why: string }
   | { readonly state: "closed" };
+
+/** How long it is said that a connection is back. */
+const RESUMED_SHOWN_MS = 10_000;
 
 /** Whether the reading connection stands, as its sockets and the answers that come over them tell. */
 export class Status {
   readonly connection = signal<Connection>({ state: "connecting" });
   readonly connected = computed(() => this.connection.value.state === "connected");
   #journal: Journal;
+  #fades: ReturnType<typeof setTimeout> | undefined;
 
   constructor(journal: Journal) {
     this.#journal = journal;
@@ -37,16 +41,23 @@ export class Status {
   answered(host: string): void {
     const now = this.connection.value;
     if (now.state === "connected" || now.state === "closed") return;
-    this.connection.value = { state: "connected", since: Date.now() };
-    if (now.state === "reconnecting") {
-      const attempts = now.attempts === 1 ? "1 attempt" : `${now.attempts} attempts`;
-      this.#journal.say(`Resumed after ${duration(Date.now() - now.since)} (${attempts}).`, "good");
-    } else {
+    clearTimeout(this.#fades);
+    if (now.state === "connecting") {
+      this.connection.value = { state: "connected" };
       this.#journal.say(`Connected to ${host}.`, "good");
+      return;
     }
+    const attempts = now.attempts === 1 ? "1 attempt" : `${now.attempts} attempts`;
+    const resumed = `Resumed after ${duration(Date.now() - now.since)} (${attempts}).`;
+    this.#journal.say(resumed, "good");
+    this.connection.value = { state: "connected", resumed };
+    this.#fades = setTimeout(() => {
+      if (this.connection.peek().state === "connected") this.connection.value = { state: "connected" };
+    }, RESUMED_SHOWN_MS);
   }
 
   closed(): void {
+    clearTimeout(this.#fades);
     this.connection.value = { state: "closed" };
   }
 }

@@ -55,6 +55,10 @@ export class App {
     effect(() => {
       document.documentElement.dataset.theme = this.dark.value ? "dark" : "light";
     });
+    effect(() => {
+      const session = this.session.value;
+      document.title = session ? `${session.target.eventHub} · Event Hubs console` : "Event Hubs console";
+    });
     effect(() => saveSettings(browserStorage(), this.settings.value));
   }
 

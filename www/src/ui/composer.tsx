@@ -235,7 +235,8 @@ function Outcome({ session }: { session: Session }): JSX.Element {
     sender.sent.value > 0 && delay !== undefined && `last answer after ${duration(delay)}`,
   ].filter(Boolean);
   return (
-    <p class="outcome" role="status">
+    // Read out when something was sent, not with every one of many.
+    <p class="outcome" role="status" aria-live={sender.repeating.value ? "off" : "polite"}>
       {sender.sending.value > 0 && !sender.repeating.value ? "Sending…" : parts.join(" · ")}
       {sender.behind.value && <strong> · slower than asked: answers do not come as fast</strong>}
     </p>

@@ -214,16 +214,26 @@ function Filter({ session }: { session: Session }): JSX.Element {
           event.stopPropagation();
         }}
       />
-      <span id="filter-says" class="figure" role="status">
+      <span id="filter-says" class="figure">
         {active && `${count(tail.matches.length)} of ${count(tail.log.length)}${tail.matches.pending > 0 ? "…" : ""}`}
       </span>
     </div>
   );
 }
 
-/** The connection's trouble, where it is looked at. */
+/** The connection's trouble, and the end of it, where it is looked at. */
 function Connectivity({ session }: { session: Session }): JSX.Element | null {
   const connection = session.status.connection.value;
+  if (connection.state === "connected" && connection.resumed) {
+    return (
+      <div class="banner good" role="status">
+        <span class="dot good" aria-hidden="true" />
+        <p>
+          <strong>{connection.resumed}</strong> The tail goes on behind the last event it took.
+        </p>
+      </div>
+    );
+  }
   if (connection.state !== "reconnecting") return null;
   return (
     <div class="banner bad" role="status">
