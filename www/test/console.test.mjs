@@ -118,9 +118,13 @@ test("seeking reads from the beginning, a sequence number, an offset, a time, or
   const emulator = await startEmulator(t, "--hub", "orders:1");
   await publish(emulator, "orders", numbers(0, 100));
   const page = await openPage(t, browser, emulator.url);
+  await publish(emulator, "orders", numbers(100, 140));
   await connectHere(page);
-  await page.getByRole("button", { name: "Read from the beginning" }).click();
+  await page.getByRole("button", { name: "Show the last 100" }).click();
   await listHas(page, 100);
+  assert.equal((await allBodies(page))[0], "event 40");
+  await choose(page, "Position to read from", "the beginning");
+  await listHas(page, 140);
 
   const seek = async (kind, value) => {
     await choose(page, "Position to read from", kind);
@@ -129,19 +133,19 @@ test("seeking reads from the beginning, a sequence number, an offset, a time, or
   };
   await seek("sequence number", "ninety");
   await page.getByText("A sequence number has digits only").waitFor();
-  await seek("sequence number", "90");
+  await seek("sequence number", "130");
   await listHas(page, 10);
-  assert.equal((await allBodies(page))[0], "event 90");
+  assert.equal((await allBodies(page))[0], "event 130");
 
   await rows(page).nth(5).click();
   const facts = await detail(page).locator(".facts").first().innerText();
   const offset = /Offset\s+(\S+)/.exec(facts)[1];
   await seek("offset", offset);
   await listHas(page, 5);
-  assert.equal((await allBodies(page))[0], "event 95");
+  assert.equal((await allBodies(page))[0], "event 135");
 
   await seek("time", "2020-01-01T00:00");
-  await listHas(page, 100);
+  await listHas(page, 140);
   await choose(page, "Position to read from", "now on");
   await page.getByText("Waiting for events").waitFor();
   await publish(emulator, "orders", ["the newest"]);

@@ -6,7 +6,7 @@ export interface Settings {
   eventHub: string;
   consumerGroup: string;
   partition: string;
-  position: "latest" | "earliest" | "sequence" | "offset" | "time";
+  position: "latest" | "recent" | "earliest" | "sequence" | "offset" | "time";
   bodyFormat: "auto" | "json" | "text" | "hex";
   /** How many events the list holds before it lets go of the oldest. */
   listLimit: number;

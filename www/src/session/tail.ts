@@ -10,10 +10,13 @@ import type { Journal } from "./journal.ts";
 
 export type TailState = "stopped" | "opening" | "running" | "paused" | "failed";
 
+/** Where reading begins: the same for all partitions, or one for each. */
+export type From = StartPosition | { readonly each: Readonly<Record<string, StartPosition>> };
+
 /** Where a tail reads, and from where on. */
 export interface Seek {
   readonly partition: string;
-  readonly from: StartPosition;
+  readonly from: From;
   /** The position in words, for the journal. */
   readonly words: string;
 }
@@ -134,15 +137,17 @@ export class Tail {
     const { partition } = seek;
     const stream =
       partition === ALL
-        ? this.#consumer.receiveAll({ from: Object.keys(behind).length > 0 ? this.#everywhere(seek, behind) : seek.from })
-        : this.#consumer.receive(partition, { from: behind[partition] ?? seek.from });
+        ? this.#consumer.receiveAll({ from: this.#everywhere(seek.from, behind) })
+        : this.#consumer.receive(partition, { from: behind[partition] ?? of(seek.from, partition) });
     this.#stream = stream;
     void this.#run(stream);
   }
 
   /** A position for each partition: those that had nothing yet are read from where the tail began. */
-  #everywhere(seek: Seek, behind: Record<string, StartPosition>): Record<string, StartPosition> {
-    return Object.fromEntries(this.#partitions().map((id) => [id, behind[id] ?? seek.from]));
+  #everywhere(from: From, behind: Record<string, StartPosition>): StartPosition | Record<string, StartPosition> {
+    const same = typeof from === "string" || !("each" in from);
+    if (same && Object.keys(behind).length === 0) return from;
+    return Object.fromEntries(this.#partitions().map((id) => [id, behind[id] ?? of(from, id)]));
   }
 
   get #paused(): boolean {
@@ -196,6 +201,10 @@ export class Tail {
     this.#heard();
     this.changed();
   }
+}
+
+function of(from: From, partition: string): StartPosition {
+  return typeof from === "object" && "each" in from ? (from.each[partition] ?? "earliest") : from;
 }
 
 export function where(partition: string): string {

@@ -14,7 +14,8 @@ import { type Trouble, trouble } from "../model/words.ts";
 import type { Entry } from "../session/entry.ts";
 import { Journal } from "../session/journal.ts";
 import { Session } from "../session/session.ts";
-import { startPosition } from "./position.ts";
+import { ALL } from "../session/tail.ts";
+import { POSITIONS, startPosition } from "./position.ts";
 
 /** What the right-hand side shows. */
 export type Pane = "event" | "send";
@@ -130,9 +131,9 @@ export class App {
     const session = this.session.peek();
     const { partition, position } = this.settings.peek();
     if (!session) return;
-    const ids = session.overview.hub.peek()?.partitions.map(({ id }) => id) ?? [];
-    const known = ids.includes(partition) ? partition : "all";
-    const start = startPosition(position, value);
+    const partitions = session.overview.hub.peek()?.partitions ?? [];
+    const known = partitions.some(({ id }) => id === partition) ? partition : ALL;
+    const start = startPosition(position, value, partitions);
     this.selected.value = undefined;
     session.tail.start({ partition: known, ...start });
   }
@@ -144,7 +145,9 @@ export class App {
     const seek = tail?.seek.peek();
     if (!tail || !seek) return;
     this.selected.value = undefined;
-    tail.start({ ...seek, partition });
+    // What was recent when it was chosen is not what is recent now.
+    if (this.settings.peek().position === "recent") this.startTail();
+    else tail.start({ ...seek, partition });
   }
 
   /** Chooses an event and shows it. */
@@ -173,7 +176,8 @@ export class App {
       this.connecting.value = undefined;
       this.session.value = session;
       this.view.value = "events";
-      if (this.settings.peek().position !== "earliest") this.remember({ position: "latest" });
+      // A position that has to be typed belongs to the hub it was typed for.
+      if (POSITIONS.find(({ kind }) => kind === this.settings.peek().position)?.needs) this.remember({ position: "latest" });
       this.startTail();
     } catch (error) {
       await target.emulator?.stop();

@@ -291,20 +291,24 @@ function Nothing({ session }: { session: Session }): JSX.Element | null {
         >
           Send one
         </button>
-        {kept > 0 && seek?.from !== "earliest" && (
-          <button
-            type="button"
-            onClick={() => {
-              app.remember({ position: "earliest" });
-              app.startTail();
-            }}
-          >
-            Read from the beginning
-          </button>
+        {kept > 0 && seek?.from === "latest" && (
+          <>
+            <button type="button" onClick={() => readFrom("recent")}>
+              Show the last 100
+            </button>
+            <button type="button" onClick={() => readFrom("earliest")}>
+              Read from the beginning
+            </button>
+          </>
         )}
       </div>
     </div>
   );
+}
+
+function readFrom(position: PositionKind): void {
+  app.remember({ position });
+  app.startTail();
 }
 
 function Footer({ session }: { session: Session }): JSX.Element {

@@ -80,12 +80,21 @@ test("the meter has one value a second, and keeps a window of them", () => {
 });
 
 test("a position that is none is refused with a sentence", () => {
-  assert.deepEqual(startPosition("sequence", " 42 ").from, { sequenceNumber: 42, inclusive: true });
-  assert.deepEqual(startPosition("offset", "4096").from, { offset: "4096", inclusive: true });
-  assert.equal(startPosition("earliest", "").from, "earliest");
+  assert.deepEqual(startPosition("sequence", " 42 ", []).from, { sequenceNumber: 42, inclusive: true });
+  assert.deepEqual(startPosition("offset", "4096", []).from, { offset: "4096", inclusive: true });
+  assert.equal(startPosition("earliest", "", []).from, "earliest");
   for (const wrong of ["", "x", "-1", "1.5", "99999999999999999999"]) {
-    assert.throws(() => startPosition("sequence", wrong), /digits/);
+    assert.throws(() => startPosition("sequence", wrong, []), /digits/);
   }
-  assert.throws(() => startPosition("offset", " "), /offset/);
-  assert.throws(() => startPosition("time", "yesterday"), /time/);
+  assert.throws(() => startPosition("offset", " ", []), /offset/);
+  assert.throws(() => startPosition("time", "yesterday", []), /time/);
+});
+
+test("recent are the last hundred events of each partition, as far as they are kept", () => {
+  const partition = (id: string, first: number, last: number) =>
+    ({ id, first, last, kept: last < first ? 0 : last - first + 1, lastOffset: "", lastTime: undefined, rate: 0 });
+  const { from } = startPosition("recent", "", [partition("0", 0, 999), partition("1", 990, 999), partition("2", 0, -1)]);
+  assert.deepEqual(from, {
+    each: { 0: { sequenceNumber: 900, inclusive: true }, 1: { sequenceNumber: 990, inclusive: true }, 2: "earliest" },
+  });
 });
