@@ -79,7 +79,7 @@ test("the overview keeps itself up to date, and says what the tail has not read"
   const emulator = await startEmulator(t, "--hub", "orders:2");
   const page = await openPage(t, browser, emulator.url);
   await connectHere(page);
-  const partition = (id) => page.getByRole("button", { name: new RegExp(`^Partition ${id}:`) });
+  const partition = (id) => page.getByRole("button", { name: new RegExp(`^Partition ${id}\\b`) });
   await partition(0).getByText("nothing yet").waitFor();
   await publish(emulator, "orders", numbers(0, 40), "--partition", "0");
   await partition(0).getByText("0 – 39").waitFor();

@@ -65,22 +65,20 @@ interface RowProps {
 
 function PartitionRow({ partition, share, now, read, only, behind }: RowProps): JSX.Element {
   const { id, first, last, kept, lastTime, rate } = partition;
-  const label =
-    `Partition ${id}: ${plural(kept, "event")}, ${short(rate)} a second` +
-    (lastTime ? `, last ${ago(lastTime, now)}` : "") +
-    `. Read only this one`;
   return (
     <li>
       <button
         type="button"
         class="partition"
         data-partition={id}
-        aria-label={label}
         aria-pressed={only}
         title={only ? "Read all partitions again" : "Read only this partition"}
         onClick={() => app.readPartition(only ? ALL : id)}
       >
-        <span class={`partition-id${read ? " read" : ""}`}>{id}</span>
+        <span class={`partition-id${read ? " read" : ""}`}>
+          <span class="sr-only">Partition </span>
+          {id}
+        </span>
         <span class="partition-kept">{kept === 0 ? "empty" : count(kept)}</span>
         <span class="partition-rate">{rate > 0 ? `${short(rate)}/s` : ""}</span>
         <span class="partition-range">

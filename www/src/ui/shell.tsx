@@ -27,9 +27,11 @@ function Workbench({ session }: { session: Session }): JSX.Element {
   return (
     <div class="workbench" data-view={view}>
       <Header session={session} />
-      <HubRail session={session} />
-      <TailPanel session={session} />
-      <Side session={session} />
+      <main class="panes">
+        <HubRail session={session} />
+        <TailPanel session={session} />
+        <Side session={session} />
+      </main>
       <nav class="views" aria-label="Views">
         <ViewButton view="hub" label="Hub" />
         <ViewButton view="events" label="Events" />

@@ -19,7 +19,7 @@ export function TailPanel({ session }: { session: Session }): JSX.Element {
   const { tail } = session;
   const trouble = tail.trouble.value;
   return (
-    <main class="tail" aria-label="Events">
+    <section class="tail" aria-label="Events">
       <div class="toolbar">
         <SeekForm session={session} />
         <span class="grow" />
@@ -52,7 +52,7 @@ export function TailPanel({ session }: { session: Session }): JSX.Element {
         )}
       </div>
       <Footer session={session} />
-    </main>
+    </section>
   );
 }
 

@@ -133,6 +133,7 @@ export class VirtualList {
     this.#anchor = { index: rows.indexAt(topRow), within: top - topRow * rowHeight };
     while (this.#pool.length < seen + 2 * OVERSCAN) {
       const element = make();
+      element.hidden = true;
       this.#canvas.append(element);
       this.#pool.push({ element, index: -1, row: -1, stamp: -1 });
     }
