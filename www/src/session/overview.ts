@@ -21,6 +21,8 @@ export interface Hub {
 }
 
 const PERIOD_MS = 1_500;
+/** Each partition is a question to the service: a hub of many is looked at less often. */
+const PER_PARTITION_MS = 30;
 /** Nobody looks: often enough to be right when somebody does. */
 const HIDDEN_PERIOD_MS = 15_000;
 /** How many partitions are asked about at a time. */
@@ -116,7 +118,8 @@ export class Overview {
       const seen = (): void => {
         if (!document.hidden) done();
       };
-      const timer = setTimeout(done, document.hidden ? HIDDEN_PERIOD_MS : PERIOD_MS);
+      const seenPeriod = Math.max(PERIOD_MS, this.#seen.size * PER_PARTITION_MS);
+      const timer = setTimeout(done, document.hidden ? HIDDEN_PERIOD_MS : seenPeriod);
       document.addEventListener("visibilitychange", seen);
       stopped.addEventListener("abort", done);
     });
