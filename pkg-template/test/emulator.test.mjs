@@ -173,6 +173,29 @@ test("its memory is given back", async () => {
   assert.equal(emulator.connections, 0);
 });
 
+test("it runs where there is no setImmediate, and where there is no MessageChannel either", () => {
+  const script = (missing) => `
+    for (const name of ${JSON.stringify(missing)}) delete globalThis[name];
+    const { Emulator } = await import("${built}/dist/emulator.js");
+    const emulator = await Emulator.start();
+    const socket = new emulator.WebSocket("wss://anywhere/", "AMQPWSB10");
+    socket.binaryType = "arraybuffer";
+    await new Promise((open) => (socket.onopen = open));
+    socket.send(Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 3, 1, 0, 0));
+    const { data } = await new Promise((message) => (socket.onmessage = message));
+    await emulator.stop();
+    console.log(data.byteLength > 8, socket.readyState);
+    process.on("exit", () => console.log(process.getActiveResourcesInfo().filter((name) => /Timeout|Message/.test(name))));
+  `;
+  for (const missing of [["setImmediate"], ["setImmediate", "MessageChannel"]]) {
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script(missing)], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    assert.equal(stdout, "true 3\n[]\n", stderr);
+  }
+});
+
 test("a process ends by itself when nothing is connected, and when it is stopped", () => {
   const script = (end) => `
     import { Emulator } from "${built}/dist/emulator.js";

@@ -20,3 +20,4 @@ globalThis.inPageEmulator = emulator;
 after(() => emulator.stop());
 
 await import("./cases/all.mjs");
+await import("./cases/pipe.mjs");
