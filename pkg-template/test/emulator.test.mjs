@@ -173,6 +173,40 @@ test("its memory is given back", async () => {
   assert.equal(emulator.connections, 0);
 });
 
+test("a failure inside it is told to all connections and all calls, and it can be stopped", async () => {
+  const { instantiate } = WebAssembly;
+  WebAssembly.instantiate = async (module, imports) => {
+    const instance = await instantiate(module, imports);
+    const trap = () => {
+      throw new WebAssembly.RuntimeError("unreachable");
+    };
+    return { instance: { exports: { ...instance.exports, broker_feed: trap } }, module };
+  };
+  let emulator;
+  try {
+    emulator = await Emulator.start();
+  } finally {
+    WebAssembly.instantiate = instantiate;
+  }
+  const sockets = [1, 2].map(() => new emulator.WebSocket("wss://anywhere/", "AMQPWSB10"));
+  await Promise.all(sockets.map((socket) => next(socket, "open")));
+  const ends = sockets.map((socket) => Promise.all([next(socket, "error"), next(socket, "close")]));
+  sockets[0].send(new Uint8Array(8));
+  for (const [error, close] of await Promise.all(ends)) {
+    assert.match(error.message, /it failed: RuntimeError: unreachable/);
+    assert.equal(close.code, 1011);
+    assert.equal(close.wasClean, false);
+  }
+  assert.throws(() => emulator.hubs(), {
+    ...refused("internal", "cannot list the hubs: the emulator failed"),
+    cause: new WebAssembly.RuntimeError("unreachable"),
+  });
+  const late = new emulator.WebSocket("wss://anywhere/", "AMQPWSB10");
+  await next(late, "error");
+  await emulator.stop();
+  assert.equal(emulator.connections, 0);
+});
+
 test("it runs where there is no setImmediate, and where there is no MessageChannel either", () => {
   const script = (missing) => `
     for (const name of ${JSON.stringify(missing)}) delete globalThis[name];

@@ -92,6 +92,7 @@ export class Pump {
     }
     this.#pipes.add(pipe);
     if (refusal !== undefined) pipe.failing = { code: 1006, reason: refusal, clean: false };
+    else if (this.#failure !== undefined) pipe.failing = failed(this.#failure);
     this.#schedule(pipe);
     return pipe;
   }
@@ -283,7 +284,7 @@ export class Pump {
       // Texts are what the broker refuses.
       if (typeof error === "string") throw error;
       this.#failure = error;
-      this.#failAll({ code: 1011, reason: `it failed: ${String(error)}`, clean: false });
+      this.#failAll(failed(error));
       throw error;
     }
   }
@@ -291,4 +292,8 @@ export class Pump {
   #failAll(end: End): void {
     for (const pipe of this.#pipes) this.fail(pipe, end);
   }
+}
+
+function failed(error: unknown): End {
+  return { code: 1011, reason: `it failed: ${String(error)}`, clean: false };
 }
