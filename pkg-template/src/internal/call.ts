@@ -1,0 +1,63 @@
+// Calls into the engine: what they are given up by, and what they fail with.
+
+import { type ErrorCode, type ErrorDetails, EventHubsError } from "../error.js";
+import { type Engine, engine } from "./engine.js";
+
+/** What any call takes. */
+export interface CallOptions {
+  /** Gives up on the call: it rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Tickets name calls that may be given up on; 0 names none. */
+let lastTicket = 0;
+
+/** Makes a call that `signal` gives up on. */
+export async function call<T>(
+  signal: AbortSignal | undefined,
+  make: (ticket: number, engine: Engine) => Promise<unknown> | unknown,
+): Promise<T> {
+  signal?.throwIfAborted?.();
+  if (signal?.aborted) throw abortReason(signal);
+  const running = await engine();
+  if (signal === undefined) {
+    try {
+      return (await make(0, running)) as T;
+    } catch (error) {
+      throw toError(error);
+    }
+  }
+  if (signal.aborted) throw abortReason(signal);
+  lastTicket = (lastTicket % 0xffff_ffff) + 1;
+  const ticket = lastTicket;
+  const giveUp = (): void => running.cancel(ticket);
+  signal.addEventListener("abort", giveUp);
+  try {
+    return (await make(ticket, running)) as T;
+  } catch (error) {
+    throw error === undefined ? abortReason(signal) : toError(error);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+/** What a signal without a reason of its own gives up for. */
+function abortReason(signal: AbortSignal): unknown {
+  return signal.reason ?? new DOMException("The operation was aborted.", "AbortError");
+}
+
+/** The engine throws plain objects; everything else is passed on as it is. */
+export function toError(thrown: unknown): unknown {
+  const error = thrown as (ErrorDetails & { code?: ErrorCode; message?: string }) | null;
+  if (typeof error !== "object" || error === null || error instanceof Error || error.code === undefined) return thrown;
+  return new EventHubsError(error.code, error.message ?? "", error);
+}
+
+/** Runs what calls the engine and does not wait. */
+export function now<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw toError(error);
+  }
+}

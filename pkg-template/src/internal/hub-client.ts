@@ -1,0 +1,91 @@
+// What producers and consumers have in common.
+
+import { EventHubsError } from "../error.js";
+import type { HubProperties, PartitionProperties } from "../properties.js";
+import type { Consumer, Producer } from "../wasm/eventhubs.js";
+import { call, type CallOptions, toError } from "./call.js";
+import { options, type Rule, signal, text } from "./check.js";
+import { connect, type Target, target } from "./settings.js";
+
+const CALL: Record<string, Rule> = { signal };
+
+/** A client of one hub. */
+export abstract class HubClient<Raw extends Producer | Consumer> {
+  /** The namespace's host. */
+  readonly namespace: string;
+  readonly eventHub: string;
+  /** How the client is called in the service's logs. */
+  readonly identifier: string;
+  readonly #target: Target;
+  readonly #make: Parameters<typeof connect<Raw>>[1];
+  #raw: Promise<Raw> | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** @internal */
+  protected constructor(what: string, given: readonly unknown[], own: Record<string, Rule>, make: Parameters<typeof connect<Raw>>[1]) {
+    this.#target = target(what, given, own);
+    this.#make = make;
+    ({ namespace: this.namespace, eventHub: this.eventHub, identifier: this.identifier } = this.#target);
+  }
+
+  /**
+   * The properties of the hub.
+   *
+   * @throws EventHubsError
+   */
+  async hubProperties(given?: CallOptions): Promise<HubProperties> {
+    const { signal } = options(given, CALL, "hubProperties");
+    const raw = await this.raw();
+    return call<HubProperties>(signal, (ticket) => raw.hubProperties(ticket));
+  }
+
+  /**
+   * The ids of the hub's partitions.
+   *
+   * @throws EventHubsError
+   */
+  async partitionIds(given?: CallOptions): Promise<string[]> {
+    return [...(await this.hubProperties(given)).partitionIds];
+  }
+
+  /**
+   * The properties of a partition.
+   *
+   * @throws EventHubsError
+   */
+  async partitionProperties(partitionId: string, given?: CallOptions): Promise<PartitionProperties> {
+    const id = text(partitionId, "the partition's id");
+    const { signal } = options(given, CALL, "partitionProperties");
+    const raw = await this.raw();
+    return call<PartitionProperties>(signal, (ticket) => raw.partitionProperties(id, ticket));
+  }
+
+  /** Closes the connection. Calls that are under way fail with `closed`; await them first. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** The same as {@link close}: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The engine's half, made by the first call. @internal */
+  protected raw(): Promise<Raw> {
+    if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
+    this.#raw ??= connect(this.#target, this.#make).catch((error: unknown) => {
+      // Another try may fare better: the module may load then.
+      this.#raw = undefined;
+      throw toError(error);
+    });
+    return this.#raw;
+  }
+
+  async #close(): Promise<void> {
+    const raw = await this.#raw?.catch(() => undefined);
+    if (raw === undefined) return;
+    await raw.close();
+    raw.free();
+  }
+}

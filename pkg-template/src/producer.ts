@@ -1,0 +1,144 @@
+import type { Body, Codec } from "./codec.js";
+import type { EventInput, SendOptions } from "./event.js";
+import { EventBatch, type RawBatch } from "./batch.js";
+import { Packer } from "./internal/bytes.js";
+import { call, type CallOptions } from "./internal/call.js";
+import { atLeastOne, invalid, options, type Rule, signal, wrong } from "./internal/check.js";
+import { HubClient } from "./internal/hub-client.js";
+import { type Outgoing, outgoing } from "./internal/outgoing.js";
+import type { ClientOptions, Connection } from "./options.js";
+import type { Producer } from "./wasm/eventhubs.js";
+
+const SEND: Record<string, Rule> = { partitionKey: "string", partitionId: "string", codec: "object", signal };
+const BATCH: Record<string, Rule> = { ...SEND, maxSize: atLeastOne };
+const CALL: Record<string, Rule> = { signal };
+
+/** Events are handed over in pieces of about this many bytes, so that a long list does not have to fit in memory twice. */
+const PIECE = 4 * 1024 * 1024;
+
+/**
+ * Sends events to a hub.
+ *
+ * ```ts
+ * await using producer = new ProducerClient(connectionString, "orders");
+ * await producer.send([{ body: "hello", partitionKey: "customer-1" }, { body: "world" }]);
+ * ```
+ *
+ * Connects when something is sent; several calls share one connection. Nothing is lost silently: a call that
+ * resolves was acknowledged by the service.
+ */
+export class ProducerClient extends HubClient<Producer> {
+  /** Checks its arguments, and does nothing else yet. */
+  constructor(connectionString: string, eventHub?: string, options?: ClientOptions);
+  constructor(connectionString: string, options?: ClientOptions);
+  constructor(connection: Connection);
+  constructor(...given: unknown[]) {
+    super("a ProducerClient", given, {}, (engine, settings, webSocket, options, tokens) => {
+      return new engine.Producer(settings, webSocket as never, options, tokens as never);
+    });
+  }
+
+  /**
+   * Sends any number of events, in as few batches as they need. Events with the same partition key stay in order. Resolves to their number when the
+   * service has acknowledged all of them.
+   *
+   * @throws EventHubsError. `eventIndex` says which event is to blame; what came long before it may have been sent.
+   */
+  send<T = Body>(
+    events: EventInput<T> | T | Iterable<EventInput<T> | T>,
+    given?: SendOptions & CallOptions & { codec?: Codec<T> | undefined },
+  ): Promise<number> {
+    return this.#send(events, given);
+  }
+
+  async #send(events: unknown, given: (SendOptions & CallOptions & { codec?: Codec<never> | undefined }) | undefined): Promise<number> {
+    const { codec, signal, partitionId, partitionKey } = options(given, SEND, "send");
+    const producer = await this.raw();
+    const route = { partitionId, partitionKey };
+    const packer = new Packer();
+    let metas: (object | undefined)[] | undefined;
+    let size = 0;
+    let index = 0;
+    let sent = 0;
+    const flush = async (): Promise<void> => {
+      const first = index - packer.count;
+      const { bytes, ends } = packer.take();
+      const withMetas = metas;
+      [metas, size] = [undefined, 0];
+      try {
+        sent += await call<number>(signal, (ticket) => producer.send(bytes, ends, withMetas, route, ticket));
+      } catch (error) {
+        throw shifted(error, first);
+      }
+    };
+    for (const given of listed(events)) {
+      const { body, meta } = outgoing(given, codec as Codec<never> | undefined, index);
+      if (meta !== undefined) metas ??= new Array<undefined>(packer.count);
+      packer.add(body);
+      metas?.push(meta);
+      size += body.length;
+      index += 1;
+      if (size >= PIECE) await flush();
+    }
+    if (packer.count > 0) await flush();
+    return sent;
+  }
+
+  /**
+   * An empty batch: for those who want to know what fits, and to send it as one.
+   *
+   * @throws EventHubsError
+   */
+  async createBatch<T = Body>(
+    given?: SendOptions & CallOptions & { codec?: Codec<T> | undefined; maxSize?: number | undefined },
+  ): Promise<EventBatch<T>> {
+    const { codec, signal, partitionId, partitionKey, maxSize } = options(given, BATCH, "createBatch");
+    const producer = await this.raw();
+    const route = { partitionId, partitionKey, maxSize };
+    const batch = await call<RawBatch>(signal, (ticket) => producer.createBatch(route, ticket));
+    return new EventBatch<T>(batch, partitionId, partitionKey, codec);
+  }
+
+  /**
+   * Sends a batch, all of it or nothing. It can be used no longer. An empty one is no error.
+   *
+   * @throws EventHubsError
+   */
+  async sendBatch(batch: EventBatch<never> | EventBatch, given?: CallOptions): Promise<void> {
+    const { signal } = options(given, CALL, "sendBatch");
+    if (!(batch instanceof EventBatch)) throw wrong("what sendBatch is given", "a batch of createBatch", batch);
+    const producer = await this.raw();
+    const raw = EventBatch.take(batch);
+    try {
+      await call<void>(signal, (ticket) => producer.sendBatch(raw, ticket));
+    } finally {
+      raw.free();
+    }
+  }
+
+  /** A stream to write events to. It takes no more than what is acknowledged in time; closing it leaves the client open. */
+  writable<T = Body>(given?: SendOptions & { codec?: Codec<T> | undefined }): WritableStream<EventInput<T> | T> {
+    options(given, { partitionKey: "string", partitionId: "string", codec: "object" }, "writable");
+    const abort = new AbortController();
+    return new WritableStream<EventInput<T> | T>({
+      write: async (event) => {
+        await this.send<T>([event], { ...given, signal: abort.signal });
+      },
+      abort: (reason) => abort.abort(reason),
+    });
+  }
+}
+
+/** One event, or many. A text is one, though it has letters; bytes are one, though they have numbers. */
+function listed(events: unknown): Iterable<unknown> {
+  if (events === undefined) throw invalid("send needs an event, or several");
+  const isMany = typeof events === "object" && events !== null && Symbol.iterator in events && !ArrayBuffer.isView(events);
+  return isMany ? (events as Iterable<unknown>) : ([events] satisfies Outgoing[] | unknown[]);
+}
+
+/** An index counts from the first event of all. */
+function shifted(error: unknown, first: number): unknown {
+  const blamed = error as { eventIndex?: number } | undefined;
+  if (first > 0 && typeof blamed?.eventIndex === "number") Object.assign(blamed, { eventIndex: blamed.eventIndex + first });
+  return error;
+}
