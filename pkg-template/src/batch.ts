@@ -2,7 +2,7 @@ import type { Body, Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
 import type { EventInput } from "./event.js";
 import { now } from "./internal/call.js";
-import { outgoing } from "./internal/outgoing.js";
+import { type Encoder, outgoing } from "./internal/outgoing.js";
 import type { Batch } from "./wasm/eventhubs.js";
 
 /** @internal */
@@ -16,7 +16,7 @@ export class EventBatch<T = Body> {
   readonly partitionId: string | undefined;
   /** The key that it is for. */
   readonly partitionKey: string | undefined;
-  readonly #codec: Codec<never> | undefined;
+  readonly #codec: Encoder | undefined;
   #raw: RawBatch | undefined;
   #length = 0;
 
@@ -25,7 +25,7 @@ export class EventBatch<T = Body> {
     this.#raw = raw;
     this.partitionId = partitionId;
     this.partitionKey = partitionKey;
-    this.#codec = codec as Codec<never> | undefined;
+    this.#codec = codec;
   }
 
   /**

@@ -2,7 +2,7 @@ import { bytes } from "./codec.js";
 import { atLeastOne, count, invalid, options, type Rule, signal, text, wrong } from "./internal/check.js";
 import { HubClient } from "./internal/hub-client.js";
 import type { ClientOptions, Connection, ReceiveOptions, StartPosition } from "./options.js";
-import { EventStream, type RawStream } from "./stream.js";
+import { EventStream } from "./stream.js";
 import type { Consumer } from "./wasm/eventhubs.js";
 
 const OWN: Record<string, Rule> = { consumerGroup: "string" };
@@ -77,9 +77,9 @@ export class ConsumerClient extends HubClient<Consumer> {
   #stream<T>(what: string, given: ReceiveOptions<T> | undefined, start: object): EventStream<T> {
     const { from: _, codec, signal, ...how } = options(given, RECEIVE, what);
     const reading = { ...how, ...start };
-    const open = async (): Promise<Consumer> => this.raw();
     return new EventStream<T>({
-      open: async (engine, ticket) => (await (await open()).open(reading, ticket)) as RawStream | Promise<RawStream>,
+      consumer: (signal) => this.raw(signal),
+      reading,
       codec: codec ?? (bytes() as never),
       signal,
     });

@@ -13,7 +13,8 @@
 
 import { refusals, startBroker, type Broker } from "./emulator/broker.js";
 import { emulatorError, EventHubsError } from "./emulator/error.js";
-import { checkHub, checkOptions, text, type EmulatorOptions, type HubOptions } from "./emulator/options.js";
+import { checkHub, checkOptions, type EmulatorOptions, type HubOptions } from "./emulator/options.js";
+import { text } from "./internal/check.js";
 import { Pump } from "./emulator/pump.js";
 import { socketsOf, type EmulatorWebSocketConstructor } from "./emulator/socket.js";
 import { now } from "./emulator/tasks.js";

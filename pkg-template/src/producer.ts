@@ -5,7 +5,7 @@ import { Packer } from "./internal/bytes.js";
 import { call, type CallOptions } from "./internal/call.js";
 import { atLeastOne, invalid, options, type Rule, signal, wrong } from "./internal/check.js";
 import { HubClient } from "./internal/hub-client.js";
-import { type Outgoing, outgoing } from "./internal/outgoing.js";
+import { type Encoder, outgoing } from "./internal/outgoing.js";
 import type { ClientOptions, Connection } from "./options.js";
 import type { Producer } from "./wasm/eventhubs.js";
 
@@ -51,9 +51,9 @@ export class ProducerClient extends HubClient<Producer> {
     return this.#send(events, given);
   }
 
-  async #send(events: unknown, given: (SendOptions & CallOptions & { codec?: Codec<never> | undefined }) | undefined): Promise<number> {
+  async #send(events: unknown, given: (SendOptions & CallOptions & { codec?: Encoder | undefined }) | undefined): Promise<number> {
     const { codec, signal, partitionId, partitionKey } = options(given, SEND, "send");
-    const producer = await this.raw();
+    const producer = await this.raw(signal);
     const route = { partitionId, partitionKey };
     const packer = new Packer();
     let metas: (object | undefined)[] | undefined;
@@ -72,7 +72,7 @@ export class ProducerClient extends HubClient<Producer> {
       }
     };
     for (const given of listed(events)) {
-      const { body, meta } = outgoing(given, codec as Codec<never> | undefined, index);
+      const { body, meta } = outgoing(given, codec, index);
       if (meta !== undefined) metas ??= new Array<undefined>(packer.count);
       packer.add(body);
       metas?.push(meta);
@@ -93,7 +93,7 @@ export class ProducerClient extends HubClient<Producer> {
     given?: SendOptions & CallOptions & { codec?: Codec<T> | undefined; maxSize?: number | undefined },
   ): Promise<EventBatch<T>> {
     const { codec, signal, partitionId, partitionKey, maxSize } = options(given, BATCH, "createBatch");
-    const producer = await this.raw();
+    const producer = await this.raw(signal);
     const route = { partitionId, partitionKey, maxSize };
     const batch = await call<RawBatch>(signal, (ticket) => producer.createBatch(route, ticket));
     return new EventBatch<T>(batch, partitionId, partitionKey, codec);
@@ -107,7 +107,7 @@ export class ProducerClient extends HubClient<Producer> {
   async sendBatch(batch: EventBatch<never> | EventBatch, given?: CallOptions): Promise<void> {
     const { signal } = options(given, CALL, "sendBatch");
     if (!(batch instanceof EventBatch)) throw wrong("what sendBatch is given", "a batch of createBatch", batch);
-    const producer = await this.raw();
+    const producer = await this.raw(signal);
     const raw = EventBatch.take(batch);
     try {
       await call<void>(signal, (ticket) => producer.sendBatch(raw, ticket));
@@ -133,7 +133,7 @@ export class ProducerClient extends HubClient<Producer> {
 function listed(events: unknown): Iterable<unknown> {
   if (events === undefined) throw invalid("send needs an event, or several");
   const isMany = typeof events === "object" && events !== null && Symbol.iterator in events && !ArrayBuffer.isView(events);
-  return isMany ? (events as Iterable<unknown>) : ([events] satisfies Outgoing[] | unknown[]);
+  return isMany ? (events as Iterable<unknown>) : [events];
 }
 
 /** An index counts from the first event of all. */

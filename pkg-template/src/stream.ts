@@ -1,10 +1,9 @@
 import type { Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
-import { call, type CallOptions } from "./internal/call.js";
+import { call, type CallOptions, raced } from "./internal/call.js";
 import { atLeastOne, millis, options, type Rule, signal } from "./internal/check.js";
-import type { Engine } from "./internal/engine.js";
 import { type LastEnqueued, ReceivedEvent, receivedEvents } from "./received.js";
-import type { Stream } from "./wasm/eventhubs.js";
+import type { Consumer, Stream } from "./wasm/eventhubs.js";
 
 /** @internal */
 export type RawStream = Stream;
@@ -32,7 +31,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
   #opened: Promise<RawStream> | undefined;
   #raw: RawStream | undefined;
   #partitionIds: readonly string[] = [];
-  #end: AbortController | undefined = new AbortController();
+  readonly #end = new AbortController();
   #closed: Promise<void> | undefined;
   /** The batch that single events are taken from. */
   #current: ReceivedEvent<T>[] = [];
@@ -177,20 +176,21 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
       this.#opened = undefined;
       throw error;
     });
-    return signal === undefined ? this.#opened : raced(this.#opened, signal);
+    return raced(this.#opened, signal);
   }
 
   async #attach(): Promise<RawStream> {
-    const raw = await call<RawStream>(this.#end?.signal, (ticket, engine) => this.#source.open(engine, ticket));
+    const signal = this.#end.signal;
+    const consumer = await this.#source.consumer(signal);
+    const raw = await call<RawStream>(signal, (ticket) => consumer.open(this.#source.reading, ticket));
     this.#partitionIds = raw.partitionIds as string[];
     this.#raw = raw;
     return raw;
   }
 
   /** Ends a call when the stream is closed, or when its own signal says so. */
-  #signal(own: AbortSignal | undefined): AbortSignal | undefined {
-    const end = this.#end?.signal;
-    return own === undefined || end === undefined ? (own ?? end) : AbortSignal.any([own, end]);
+  #signal(own: AbortSignal | undefined): AbortSignal {
+    return own === undefined ? this.#end.signal : AbortSignal.any([own, this.#end.signal]);
   }
 
   #aborted = (): void => {
@@ -199,7 +199,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
 
   async #close(): Promise<void> {
     this.#source.signal?.removeEventListener("abort", this.#aborted);
-    this.#end?.abort(closed());
+    this.#end.abort(closed());
     this.#current = [];
     const raw = await this.#opened?.catch(() => undefined);
     this.#raw = undefined;
@@ -211,21 +211,13 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
 
 /** Where a stream's events come from. @internal */
 export interface Source<T> {
-  open(engine: Engine, ticket: number): Promise<RawStream>;
+  consumer(signal: AbortSignal | undefined): Promise<Consumer>;
+  /** For the engine. */
+  readonly reading: object;
   readonly codec: Codec<T>;
   readonly signal: AbortSignal | undefined;
 }
 
 function closed(): EventHubsError {
   return new EventHubsError("closed", "the stream was closed");
-}
-
-/** Waits no longer than `signal` allows; what is waited for goes on. */
-function raced<R>(work: Promise<R>, signal: AbortSignal): Promise<R> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

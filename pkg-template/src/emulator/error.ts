@@ -1,28 +1,9 @@
-// The emulator's errors, in the shape of the package's.
+// The emulator's errors.
 
-/** An error with a stable code. */
-export class EventHubsError extends Error {
-  override readonly name = "EventHubsError";
-  readonly code: string;
-  /** Nothing here gets better by trying again. */
-  readonly retryable = false;
-  readonly operation: string | undefined;
-  readonly entity: string | undefined;
+import { type ErrorCode, type ErrorDetails, EventHubsError } from "../error.js";
 
-  constructor(code: string, message: string, about: About) {
-    super(message, about.cause === undefined ? undefined : { cause: about.cause });
-    this.code = code;
-    this.operation = about.operation;
-    this.entity = about.entity;
-  }
-}
+export { EventHubsError };
 
-interface About {
-  operation?: string;
-  entity?: string;
-  cause?: unknown;
-}
-
-export function emulatorError(code: EventHubsError["code"], message: string, about: About = {}): EventHubsError {
+export function emulatorError(code: ErrorCode, message: string, about: ErrorDetails = {}): EventHubsError {
   return new EventHubsError(code, message, about);
 }

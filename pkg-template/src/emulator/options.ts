@@ -1,6 +1,6 @@
 // What may be asked of an emulator, checked before anything starts.
 
-import { emulatorError } from "./error.js";
+import { hint, invalid, text, wrong } from "../internal/check.js";
 
 /** What an {@link Emulator} is to be. */
 export interface EmulatorOptions {
@@ -110,12 +110,6 @@ export function checkHub(name: unknown, options: unknown, what: string): HubSett
   };
 }
 
-/** A text with something in it. */
-export function text(value: unknown, what: string): string {
-  if (typeof value !== "string" || value === "") throw wrong(what, "a text that is not empty", value);
-  return value;
-}
-
 function checkKey(name: string, options: unknown): Settings["keys"][number] {
   const what = `keys.${name}`;
   const given = record(options, what, KEY_OPTIONS);
@@ -156,43 +150,6 @@ function count(value: unknown, what: string, most: number): number | undefined {
   return value;
 }
 
-function wrong(what: string, expected: string, value: unknown): Error {
-  return invalid(`${what} must be ${expected}, not ${shown(value)}`);
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  if (value === "") return "an empty text";
-  if (value === null || value === undefined) return String(value);
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`.replace("a object", "an object").replace("a string", "a text");
-}
-
-function invalid(message: string): Error {
-  return emulatorError("invalid-argument", message);
-}
-
 function fail(message: string): never {
   throw invalid(message);
-}
-
-/** Names what was probably meant. */
-function hint(given: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((name) => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.far - b.far);
-  const near = nearest !== undefined && nearest.far <= Math.max(2, given.length / 2);
-  return near ? `: did you mean '${nearest.name}'?` : `; there are ${known.join(", ")}`;
-}
-
-/** How many letters have to be changed, added or left out. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

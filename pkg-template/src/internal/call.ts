@@ -17,9 +17,7 @@ export async function call<T>(
   signal: AbortSignal | undefined,
   make: (ticket: number, engine: Engine) => Promise<unknown> | unknown,
 ): Promise<T> {
-  signal?.throwIfAborted?.();
-  if (signal?.aborted) throw abortReason(signal);
-  const running = await engine();
+  const running = await raced(engine(), signal);
   if (signal === undefined) {
     try {
       return (await make(0, running)) as T;
@@ -27,7 +25,6 @@ export async function call<T>(
       throw toError(error);
     }
   }
-  if (signal.aborted) throw abortReason(signal);
   lastTicket = (lastTicket % 0xffff_ffff) + 1;
   const ticket = lastTicket;
   const giveUp = (): void => running.cancel(ticket);
@@ -39,6 +36,17 @@ export async function call<T>(
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
+}
+
+/** Waits no longer than `signal` allows; what is waited for goes on. */
+export function raced<R>(work: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
+  if (signal === undefined) return work;
+  if (signal.aborted) return Promise.reject(abortReason(signal));
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(abortReason(signal));
+    signal.addEventListener("abort", abort);
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 /** What a signal without a reason of its own gives up for. */

@@ -3,7 +3,7 @@
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
 import type { Consumer, Producer } from "../wasm/eventhubs.js";
-import { call, type CallOptions, toError } from "./call.js";
+import { call, type CallOptions, raced, toError } from "./call.js";
 import { options, type Rule, signal, text } from "./check.js";
 import { connect, type Target, target } from "./settings.js";
 
@@ -35,7 +35,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
    */
   async hubProperties(given?: CallOptions): Promise<HubProperties> {
     const { signal } = options(given, CALL, "hubProperties");
-    const raw = await this.raw();
+    const raw = await this.raw(signal);
     return call<HubProperties>(signal, (ticket) => raw.hubProperties(ticket));
   }
 
@@ -56,7 +56,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   async partitionProperties(partitionId: string, given?: CallOptions): Promise<PartitionProperties> {
     const id = text(partitionId, "the partition's id");
     const { signal } = options(given, CALL, "partitionProperties");
-    const raw = await this.raw();
+    const raw = await this.raw(signal);
     return call<PartitionProperties>(signal, (ticket) => raw.partitionProperties(id, ticket));
   }
 
@@ -72,14 +72,14 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   }
 
   /** The engine's half, made by the first call. @internal */
-  protected raw(): Promise<Raw> {
+  protected raw(signal?: AbortSignal): Promise<Raw> {
     if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
     this.#raw ??= connect(this.#target, this.#make).catch((error: unknown) => {
       // Another try may fare better: the module may load then.
       this.#raw = undefined;
       throw toError(error);
     });
-    return this.#raw;
+    return raced(this.#raw, signal);
   }
 
   async #close(): Promise<void> {

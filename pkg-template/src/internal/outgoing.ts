@@ -1,9 +1,15 @@
 // From what a user gives to send to a body and what else there is to say.
 
-import type { Codec } from "../codec.js";
+import type { Body } from "../codec.js";
 import type { EventInput } from "../event.js";
 import { bytesOf } from "./bytes.js";
 import { hint, invalid } from "./check.js";
+
+/** The half of a codec that sending needs. */
+export interface Encoder {
+  readonly contentType?: string | undefined;
+  encode(value: never): Body;
+}
 
 /** An event as the engine takes it: `meta` is undefined for a body alone. */
 export interface Outgoing {
@@ -20,7 +26,7 @@ const NAMES = [
 const KNOWN = new Set(NAMES);
 
 /** `index`: which one it is of those that were given. */
-export function outgoing(given: unknown, codec: Codec<never> | undefined, index: number): Outgoing {
+export function outgoing(given: unknown, codec: Encoder | undefined, index: number): Outgoing {
   const isEvent = typeof given === "object" && given !== null && "body" in given && bytesOf(given) === undefined;
   if (!isEvent) {
     if (codec === undefined && typeof given === "object" && given !== null && bytesOf(given) === undefined) {
@@ -43,11 +49,11 @@ export function outgoing(given: unknown, codec: Codec<never> | undefined, index:
   return { body: bytes, meta: codec?.contentType === undefined ? meta : { contentType: codec.contentType, ...meta } };
 }
 
-function typeOf(codec: Codec<never> | undefined): object | undefined {
+function typeOf(codec: Encoder | undefined): object | undefined {
   return codec?.contentType === undefined ? undefined : { contentType: codec.contentType };
 }
 
-function bodyOf(value: unknown, codec: Codec<never> | undefined, index: number): string | Uint8Array {
+function bodyOf(value: unknown, codec: Encoder | undefined, index: number): string | Uint8Array {
   if (codec !== undefined) {
     try {
       value = codec.encode(value as never);

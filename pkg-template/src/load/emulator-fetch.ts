@@ -1,6 +1,6 @@
 // Browsers, and everything else that can fetch what lies beside its code.
 
-import { compile } from "../emulator/module.js";
+import { compile } from "./compile.js";
 
 export default async function load(): Promise<WebAssembly.Module> {
   const url = new URL("../eventhubs-emulator.wasm", import.meta.url);

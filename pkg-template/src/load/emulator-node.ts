@@ -1,6 +1,6 @@
 // Node, and Deno and Bun, which have its file system.
 
-import { compile } from "../emulator/module.js";
+import { compile } from "./compile.js";
 
 export default async function load(): Promise<WebAssembly.Module> {
   const url = new URL("../eventhubs-emulator.wasm", import.meta.url);
