@@ -17,7 +17,7 @@ import { checkHub, checkOptions, type EmulatorOptions, type HubOptions } from ".
 import { text } from "./internal/check.js";
 import { Pump } from "./emulator/pump.js";
 import { socketsOf, type EmulatorWebSocketConstructor } from "./emulator/socket.js";
-import { now } from "./emulator/tasks.js";
+import { now } from "./internal/tasks.js";
 
 export type { EmulatorKey, EmulatorOptions, EmulatorRight, HubOptions } from "./emulator/options.js";
 export type { EmulatorWebSocket, EmulatorWebSocketConstructor } from "./emulator/socket.js";

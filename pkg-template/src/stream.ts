@@ -2,6 +2,7 @@ import type { Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
 import { call, type CallOptions, raced } from "./internal/call.js";
 import { atLeastOne, millis, options, type Rule, signal } from "./internal/check.js";
+import { Pace } from "./internal/pace.js";
 import { type LastEnqueued, ReceivedEvent, receivedEvents } from "./received.js";
 import type { Consumer, Stream } from "./wasm/eventhubs.js";
 
@@ -37,6 +38,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
   #current: ReceivedEvent<T>[] = [];
   #next = 0;
   #fetching: Promise<void> | undefined;
+  readonly #pace = new Pace();
 
   /** @internal */
   constructor(source: Source<T>) {
@@ -66,7 +68,9 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
     const raw = await this.#open(signal);
     const ended = this.#signal(signal);
     const packed = await call<[Uint8Array, Float64Array] | undefined>(ended, (ticket) => raw.nextBatch(maxCount, maxWaitMs, ticket));
-    return packed === undefined ? [] : receivedEvents(packed, { partitionIds: this.#partitionIds, codec: this.#source.codec });
+    if (packed === undefined) return [];
+    if (this.#pace.isOver(Infinity)) await this.#pace.rest();
+    return receivedEvents(packed, { partitionIds: this.#partitionIds, codec: this.#source.codec });
   }
 
   /** The events as they arrive, in batches. Ends when the stream is closed. */
@@ -82,7 +86,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
   /** One event after the other; ends when the stream is closed. */
   next(): Promise<IteratorResult<ReceivedEvent<T>, undefined>> {
     const event = this.#current[this.#next];
-    if (event !== undefined) {
+    if (event !== undefined && !this.#pace.isOver()) {
       this.#next += 1;
       return Promise.resolve({ done: false, value: event });
     }
@@ -139,6 +143,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
   }
 
   async #nextOfNextBatch(): Promise<IteratorResult<ReceivedEvent<T>, undefined>> {
+    if (this.#next < this.#current.length) await this.#pace.rest();
     while (this.#next >= this.#current.length) {
       // Several calls may wait at the same time: one of them fetches.
       this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
@@ -205,7 +210,6 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
     this.#raw = undefined;
     if (raw === undefined) return;
     await raw.close();
-    raw.free();
   }
 }
 

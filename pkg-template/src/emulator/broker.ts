@@ -5,7 +5,7 @@ import load from "#load-emulator";
 import { instantiate, type Broker, type BrokerConfig } from "../wasm/eventhubs-emulator.js";
 import { emulatorError, EventHubsError } from "./error.js";
 import type { Settings } from "./options.js";
-import { now } from "./tasks.js";
+import { now } from "../internal/tasks.js";
 
 export type { Broker };
 

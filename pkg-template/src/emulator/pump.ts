@@ -2,7 +2,7 @@
 // a socket tells comes in a task of its own.
 
 import type { Broker } from "./broker.js";
-import { now, Tasks, Timer } from "./tasks.js";
+import { now, Tasks, Timer } from "../internal/tasks.js";
 
 /** The client's end of a connection. The pump calls it, always from a task. */
 export interface Endpoint {

@@ -84,8 +84,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
 
   async #close(): Promise<void> {
     const raw = await this.#raw?.catch(() => undefined);
-    if (raw === undefined) return;
-    await raw.close();
-    raw.free();
+    // Freed by the garbage collector: a call that was made before may be about to use it.
+    await raw?.close();
   }
 }
