@@ -5,6 +5,7 @@ mod peers;
 mod rows;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
@@ -20,6 +21,7 @@ Usage: cargo xtask bench [options]
   --runs N       how often each of the fast ones is measured; the median counts (default 3)
   --quick        a tenth of the events, one run: to see that everything works
   --json FILE    every single measurement, one JSON object a line
+  --binary FILE  this `eventhubs` as the emulator, instead of a release build of the checkout
   --codec        the Criterion benches of the codec instead
 ";
 
@@ -31,6 +33,8 @@ pub struct Options {
     runs: usize,
     quick: bool,
     json: Option<OsString>,
+    /// The emulator, where it is built already.
+    binary: Option<PathBuf>,
 }
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
@@ -41,6 +45,7 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
         runs: 3,
         quick: false,
         json: None,
+        binary: None,
     };
     let mut codec = false;
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -60,6 +65,7 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 options.runs = 1;
             }
             Long("json") => options.json = Some(parser.value()?),
+            Long("binary") => options.binary = Some(parser.value()?.into()),
             Long("codec") => codec = true,
             Short('h') | Long("help") => {
                 print!("{HELP}");
@@ -73,7 +79,7 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
         return crate::process::visible(bench.args(["bench", "--bench", "codec"]));
     }
     let peers = peers::build(workspace, &options)?;
-    let namespace = namespace::Namespace::start(workspace)?;
+    let namespace = namespace::Namespace::start(workspace, options.binary.as_deref())?;
     rows::measure(&peers, &namespace, &options)
 }
 

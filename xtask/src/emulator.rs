@@ -1,9 +1,12 @@
-//! The binary's own verbs, built and run in one go.
+//! The emulator: in the terminal, or as a process that a step needs.
 
 use std::ffi::OsString;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use crate::console;
+use serde_json::Value;
+
 use crate::failure::Failure;
 use crate::prepare;
 use crate::process::cannot_start;
@@ -15,34 +18,57 @@ pub fn emulator(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), F
     become_program(Command::new(binary).arg("emulator").args(arguments))
 }
 
-/// `cargo xtask demo …` is `eventhubs demo --flights <the records> …`.
-pub fn demo(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
-    if arguments.iter().any(|argument| argument == "--open") {
-        console::build(workspace)?;
-    }
-    let mut command = demo_command(workspace)?;
-    become_program(command.args(arguments))
+/// An emulator process, ended when this is dropped.
+pub struct Running {
+    process: Child,
+    pub connection_string: String,
+    pub ca: Option<PathBuf>,
 }
 
-/// The demo with its data fetched and its binary built.
-pub fn demo_command(workspace: &Workspace) -> Result<Command, Failure> {
-    let flights = prepare::flights(workspace)?;
-    let mut command = Command::new(prepare::binary(workspace, "release")?);
-    // Publishing to an account happens when it is asked for, not because a variable is set.
-    command.arg("demo").arg("--flights").arg(flights).env_remove("EVENTHUB_CONNECTION_STRING");
-    Ok(command)
+impl Running {
+    /// Starts `program` as an emulator on a free port, and waits until it listens.
+    pub fn start(program: &Path, options: &[&str]) -> Result<Self, Failure> {
+        let mut command = Command::new(program);
+        command.args(["emulator", "--json", "--port", "0"]).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+        let mut line = String::new();
+        if let Some(output) = process.stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut line);
+        }
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        let Some(connection_string) = ready["connectionString"].as_str() else {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err(Failure::new("the emulator did not say that it listens (its error is above)"));
+        };
+        let ca = ready["ca"].as_str().map(PathBuf::from);
+        Ok(Running { connection_string: connection_string.to_owned(), ca, process })
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// Ctrl-C, `kill` and the exit status then belong to the program itself.
 #[cfg(unix)]
-fn become_program(command: &mut Command) -> Result<(), Failure> {
+pub fn become_program(command: &mut Command) -> Result<(), Failure> {
     use std::os::unix::process::CommandExt;
     let error = command.exec();
     Err(cannot_start(command, &error))
 }
 
 #[cfg(not(unix))]
-fn become_program(command: &mut Command) -> Result<(), Failure> {
+pub fn become_program(command: &mut Command) -> Result<(), Failure> {
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
     crate::process::succeeded(command, status)
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod console;
+mod demo;
 mod doctor;
 mod emulator;
 mod failure;
@@ -27,8 +28,8 @@ use workspace::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask <verb>
 
-  demo [options]        publish 231 083 flight records to an emulator, read them back, check every one;
-                        with --open, serve the console afterwards
+  demo [options]        publish 231 083 flight records to an emulator, read them back, check every one,
+                        natively and through the npm package in Node; with --open, serve the console afterwards
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
   test [part ...]       all that CI runs; or only some of: lint unit behaviour interop console fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
 fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
     let workspace = Workspace::locate()?;
     match verb {
-        "demo" => emulator::demo(&workspace, rest),
+        "demo" => demo::run(&workspace, rest),
         "emulator" => emulator::emulator(&workspace, rest),
         "test" => test::run(&workspace, rest),
         "lint" => lint::run(&workspace, rest),

@@ -1,7 +1,8 @@
 //! The npm package: the crate as WebAssembly twice (client, emulator), wrapped by pkg-template.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
@@ -65,6 +66,34 @@ pub fn build(workspace: &Workspace) -> Result<Package, Failure> {
         tarball: home.join(format!("eventhubs-{version}.tgz")),
         home,
     })
+}
+
+/// Installs what a folder's package-lock.json names, and the package as it would come from npm: copied, since what lies
+/// beside a link's target is not what lies beside the folder (`ws` is looked for there).
+pub fn install(workspace: &Workspace, folder: &str) -> Result<PathBuf, Failure> {
+    let package = build(workspace)?;
+    let home = prepare::packages(workspace, folder)?;
+    let installed = home.join("node_modules/eventhubs");
+    let copied = match std::fs::remove_dir_all(&installed) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => copy(&package.folder, &installed),
+    };
+    copied.map_err(|error| Failure::new(format!("cannot install {}: {error}", installed.display())))?;
+    Ok(home)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 impl Module {

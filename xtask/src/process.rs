@@ -53,12 +53,22 @@ pub fn visible(command: &mut Command) -> Result<(), Failure> {
 
 /// Runs a test runner: passes its output on line by line, and counts what its closing lines say.
 pub fn counted(command: &mut Command) -> Result<Counts, Failure> {
+    let (counts, status) = followed(command, Counts::read_line)?;
+    succeeded(command, status).map_err(|failure| failure.with_counts(counts))?;
+    Ok(counts)
+}
+
+/// Runs a command, passes its output on line by line, and keeps what `take` makes of the lines.
+pub fn followed<S: Default + Send + 'static>(
+    command: &mut Command,
+    take: fn(&mut S, &str),
+) -> Result<(S, ExitStatus), Failure> {
     println!("$ {}", shown(command));
     flush();
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(command, &error))?;
     let output = child.stdout.take();
     let reader = thread::spawn(move || {
-        let mut counts = Counts::default();
+        let mut kept = S::default();
         let mut lines = BufReader::new(output.map_or_else(
             || Box::new(std::io::empty()) as Box<dyn Read + Send>,
             |pipe| Box::new(pipe) as Box<dyn Read + Send>,
@@ -66,12 +76,12 @@ pub fn counted(command: &mut Command) -> Result<Counts, Failure> {
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line);
-            counts.read_line(&text);
+            take(&mut kept, &text);
             print!("{text}");
             flush();
             line.clear();
         }
-        counts
+        kept
     });
     let started = Instant::now();
     let status = loop {
@@ -90,9 +100,7 @@ pub fn counted(command: &mut Command) -> Result<Counts, Failure> {
             Err(error) => return Err(cannot_start(command, &error)),
         }
     };
-    let counts = reader.join().unwrap_or_default();
-    succeeded(command, status).map_err(|failure| failure.with_counts(counts))?;
-    Ok(counts)
+    Ok((reader.join().unwrap_or_default(), status))
 }
 
 /// Runs a command quietly, with a line that says what is being done and for how long. Its output goes

@@ -8,7 +8,7 @@ use crate::prepare;
 use crate::process::{cargo, counted};
 use crate::report::Report;
 use crate::workspace::Workspace;
-use crate::{console, emulator, fuzz, lint};
+use crate::{console, demo, fuzz, lint};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
 const PARTS: [&str; 7] = ["lint", "unit", "behaviour", "interop", "console", "fuzz", "demo"];
@@ -39,8 +39,8 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 "fuzz" => {
                     report.step("fuzz: random and mutated input, in process", || fuzz::smoke(workspace))
                 }
-                _ => report.step("demo: 231 083 flight records over ws://", || {
-                    counted(&mut emulator::demo_command(workspace)?)
+                _ => report.step("demo: 231 083 flight records over ws://, natively and in Node", || {
+                    demo::test(workspace)
                 }),
             }
         }

@@ -158,11 +158,11 @@ impl Peer {
     pub fn run(&self, namespace: &Namespace, arguments: &[(&str, String)]) -> Result<Measured, Failure> {
         let mut command = Command::new(&self.program);
         command.args(&self.script);
-        command.args(["--connection-string", &namespace.connection_string, "--transport", self.transport]);
+        command.args(["--connection-string", namespace.connection_string(), "--transport", self.transport]);
         for (name, value) in arguments {
             command.arg(format!("--{name}")).arg(value);
         }
-        if let Some(ca) = &namespace.ca {
+        if let Some(ca) = namespace.ca() {
             command.env("NODE_EXTRA_CA_CERTS", ca);
         }
         run(&mut command)

@@ -279,7 +279,7 @@ fn idle(peer: &Peer, namespace: &Namespace, options: &Options) -> Result<(), Fai
     let count = if options.quick { CONNECTIONS / 10 } else { CONNECTIONS };
     let before = namespace.resident();
     let mut command = Command::new(peer.program());
-    command.args(["--connection-string", &namespace.connection_string, "--hub", WRITE, "--mode", "idle"]);
+    command.args(["--connection-string", namespace.connection_string(), "--hub", WRITE, "--mode", "idle"]);
     command.args(["--transport", "ws", "--count", &count.to_string()]);
     let mut client = command
         .stdin(Stdio::piped())
@@ -341,7 +341,7 @@ fn allocations(peer: &Peer, namespace: &Namespace) -> Result<(), Failure> {
         );
         command.args([
             "--connection-string",
-            &namespace.connection_string,
+            namespace.connection_string(),
             "--transport",
             "ws",
             "--hub",
