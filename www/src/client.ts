@@ -1,12 +1,14 @@
 /** The only place that knows the package `eventhubs`: everything else of the console sees what is exported here. */
 import { ConsumerClient, ProducerClient } from "eventhubs";
-import type { ClientOptions } from "eventhubs";
+import type { ClientOptions, WebSocketLike } from "eventhubs";
 import { Emulator } from "eventhubs/emulator";
+import { uuid } from "./model/uuid.ts";
 
 export type { ConsumerClient, EventInput, EventStream, ProducerClient, PropertyValue, ReceivedEvent, StartPosition } from "eventhubs";
 export type { Emulator } from "eventhubs/emulator";
 
-type WebSocketConstructor = NonNullable<ClientOptions["webSocket"]>;
+/** A browser's WebSocket class, or one in its shape. */
+type Sockets = new (url: string, protocols?: string | string[]) => WebSocketLike & EventTarget;
 
 /** What a user wants to be connected to. */
 export interface Target {
@@ -36,10 +38,11 @@ const CONNECT_TIMEOUT_MS = 15_000;
 
 /** The clients of a target. Nothing is connected yet; `watch` hears of the reading connection's sockets when it is. */
 export function clientsOf(target: Target, watch: (change: SocketChange) => void): Clients {
-  const base = target.emulator?.WebSocket ?? globalThis.WebSocket;
+  const base: Sockets = target.emulator?.WebSocket ?? globalThis.WebSocket;
   const common: ClientOptions = {
     retry: RETRY,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    identifier: `console-${uuid()}`,
     applicationId: "eventhubs-console",
     ...(target.endpoint ? { endpoint: target.endpoint } : {}),
   };
@@ -59,15 +62,16 @@ export function startEmulator(): Promise<Emulator> {
 }
 
 /** A constructor of the same sockets that tells what happens to them. */
-function watched(base: WebSocketConstructor, tell: (change: SocketChange) => void): WebSocketConstructor {
-  function Watched(url: string, protocols?: string | string[]): InstanceType<WebSocketConstructor> {
+function watched(base: Sockets, tell: (change: SocketChange) => void): Sockets {
+  function Watched(url: string, protocols?: string | string[]): InstanceType<Sockets> {
     tell({ state: "opening" });
     const socket = new base(url, protocols);
     socket.addEventListener("open", () => tell({ state: "open" }));
-    socket.addEventListener("close", (event: { code: number; reason: string }) => {
-      tell({ state: "closed", code: event.code, reason: event.reason });
+    socket.addEventListener("close", (event) => {
+      const { code, reason } = event as CloseEvent;
+      tell({ state: "closed", code, reason });
     });
     return socket;
   }
-  return Watched as unknown as WebSocketConstructor;
+  return Watched as unknown as Sockets;
 }

@@ -27,7 +27,7 @@ after(() => browser?.close());
 const numbers = (from, to) => Array.from({ length: to - from }, (_, index) => `event ${from + index}`);
 const rows = (page) => page.locator(".row:not([hidden])");
 const detail = (page) => page.getByRole("article");
-const choose = (page, label, option) => page.getByRole("combobox", { name: label }).selectOption(option);
+const choose = (page, label, option) => page.getByRole("combobox", { name: label, exact: true }).selectOption(option);
 
 test("one click connects to the emulator that serves the page; an event is sent, tailed and read", async (t) => {
   const emulator = await startEmulator(t, "--hub", "orders:4");
@@ -297,7 +297,7 @@ test("everything can be done with the keyboard alone", async (t) => {
   await detail(page).getByText("typed 1").waitFor();
   await tabTo(/^Decoded$/);
   await keyboard.press("ArrowRight");
-  await detail(page).getByText("x-opt-sequence-number").waitFor();
+  await detail(page).getByText("x-opt-sequence-number", { exact: true }).waitFor();
   await keyboard.press("Escape");
   await detail(page).waitFor({ state: "hidden" });
   await keyboard.press("End");
@@ -380,6 +380,29 @@ test("repeating sends at the rate that was asked for, and stops", async (t) => {
   await page.getByRole("alert").getByText("has no name").waitFor();
 });
 
+/** Milliseconds: three frames of a 60 Hz screen, which nobody sees as a stop. */
+const SMOOTH = 51;
+
+/** How long frames take, shortest first; `scrolling` the list by steps, pages and leaps, or with nothing to do. */
+function frames(page, scrolling) {
+  return page.evaluate(async (scrolling) => {
+    const list = document.querySelector(".event-list");
+    if (scrolling) list.scrollTop = 0;
+    const next = () => new Promise((done) => requestAnimationFrame(done));
+    for (let warm = 0; warm < 5; warm++) await next();
+    const times = [];
+    let last = await next();
+    for (let at = 0; at < 240; at++) {
+      // Every frame draws rows that were not there.
+      if (scrolling) list.scrollTop += at < 80 ? 84 : at < 160 ? list.clientHeight : list.scrollHeight / 90;
+      const now = await next();
+      times.push(now - last);
+      last = now;
+    }
+    return times.sort((a, b) => a - b);
+  }, scrolling);
+}
+
 test("100 000 events scroll smoothly, and more than the list keeps is said to be dropped", async (t) => {
   const emulator = await startEmulator(t, "--hub", "orders:4");
   const body = "x".repeat(200);
@@ -396,29 +419,29 @@ test("100 000 events scroll smoothly, and more than the list keeps is said to be
   const blocks = await page.evaluate(() => globalThis.blocks.splice(0));
   t.diagnostic(`100 000 events in the list after ${Date.now() - started} ms; tasks over 50 ms meanwhile: ${blocks.length}, longest ${Math.round(Math.max(0, ...blocks))} ms`);
 
-  const frames = await page.evaluate(async () => {
-    const list = document.querySelector(".event-list");
-    list.scrollTop = 0;
-    const next = () => new Promise((done) => requestAnimationFrame(done));
-    for (let warm = 0; warm < 5; warm++) await next();
-    const times = [];
-    let last = await next();
-    // Steps, pages and leaps: every frame draws rows that were not there.
-    for (let at = 0; at < 240; at++) {
-      list.scrollTop += at < 80 ? 84 : at < 160 ? list.clientHeight : list.scrollHeight / 90;
-      const now = await next();
-      times.push(now - last);
-      last = now;
-    }
-    return times;
-  });
-  const scrolling = await page.evaluate(() => globalThis.blocks.splice(0));
-  frames.sort((a, b) => a - b);
-  const longest = frames.at(-1);
-  const typical = frames[Math.floor(frames.length * 0.95)];
-  t.diagnostic(`frames while scrolling: median ${frames[120].toFixed(1)} ms, 95 % ${typical.toFixed(1)} ms, longest ${longest.toFixed(1)} ms; tasks over 50 ms: ${scrolling.length}`);
-  assert.ok(typical < 34, `a twentieth of the frames took longer than ${typical.toFixed(1)} ms`);
-  assert.ok(longest < 100, `one frame took ${longest.toFixed(1)} ms`);
+  // Other work on the machine makes frames longer, never shorter: the quietest of some rounds is the page's own share. Where
+  // even frames with nothing to do are late in all of them, only the processor's time says something.
+  const client = await page.context().newCDPSession(page);
+  await client.send("Performance.enable", { timeDomain: "threadTicks" });
+  const spent = async () => (await client.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value * 1_000;
+  let best = { longest: Infinity, cost: Infinity };
+  let quiet = false;
+  for (let round = 1; round <= 5 && best.longest >= SMOOTH; round++) {
+    const idle = (await frames(page, false)).at(-1);
+    const before = await spent();
+    const times = await frames(page, true);
+    const cost = ((await spent()) - before) / times.length;
+    const blocked = await page.evaluate(() => globalThis.blocks.splice(0).length);
+    quiet ||= idle < 25;
+    best = { longest: Math.min(best.longest, times.at(-1)), cost: Math.min(best.cost, cost) };
+    const [median, most] = [0.5, 0.95].map((share) => times[Math.floor(times.length * share)].toFixed(1));
+    t.diagnostic(
+      `round ${round}, frames while scrolling: median ${median} ms, 95 % ${most} ms, longest ${times.at(-1).toFixed(1)} ms (${idle.toFixed(1)} ms with nothing to do), ` +
+        `processor ${cost.toFixed(1)} ms a frame, tasks over 50 ms: ${blocked}`,
+    );
+  }
+  assert.ok(best.cost < 8, `a frame costs ${best.cost.toFixed(1)} ms of the processor, which is half of what there is`);
+  assert.ok(best.longest < SMOOTH || !quiet, `in every round a frame took ${best.longest.toFixed(1)} ms or longer`);
 
   await page.locator(".event-list").focus();
   await page.keyboard.press("Home");

@@ -1,4 +1,5 @@
 import type { EventInput, PropertyValue } from "../client.ts";
+import { uuid } from "./uuid.ts";
 
 /** The kinds of value that a property can be given in the composer. */
 export const PROPERTY_KINDS = ["text", "number", "boolean", "time"] as const;
@@ -65,15 +66,6 @@ export function fill(template: string, n: number, now: Date): string {
         return String(Math.floor(Math.random() * 1_000));
     }
   });
-}
-
-/** `crypto.randomUUID` is not there on a page served over plain http from another machine; random bytes are. */
-function uuid(): string {
-  const random = crypto.getRandomValues(new Uint8Array(16));
-  random[6] = ((random[6] ?? 0) & 0x0f) | 0x40;
-  random[8] = ((random[8] ?? 0) & 0x3f) | 0x80;
-  const hex = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function propertiesOf(list: readonly DraftProperty[]): Record<string, PropertyValue> | undefined {

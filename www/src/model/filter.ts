@@ -32,9 +32,9 @@ function positive(field: string | undefined, wanted: string): Predicate {
   const has = (value: string): boolean => value.toLowerCase().includes(wanted);
   switch (field?.toLowerCase()) {
     case undefined:
-      return (event) => has(event.partitionKey ?? "") || has(event.text());
+      return (event) => has(event.partitionKey ?? "") || has(textOf(event));
     case "body":
-      return (event) => has(event.text());
+      return (event) => has(textOf(event));
     case "key":
       return (event) => event.partitionKey !== undefined && has(event.partitionKey);
     case "partition":
@@ -52,5 +52,14 @@ function property(event: Filterable, name: string, wanted: string): boolean {
     return (value instanceof Date ? value.toISOString() : String(value)).toLowerCase().includes(wanted);
   }
   // What looks like a field may be a piece of the body: `"id":7` or a time of day.
-  return event.text().toLowerCase().includes(`${name.toLowerCase()}:${wanted}`);
+  return textOf(event).toLowerCase().includes(`${name.toLowerCase()}:${wanted}`);
+}
+
+/** A body that is an AMQP value has no text, and so has no word either. */
+function textOf(event: Filterable): string {
+  try {
+    return event.text();
+  } catch {
+    return "";
+  }
 }

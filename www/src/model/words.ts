@@ -62,7 +62,7 @@ export function trouble(error: unknown): Trouble {
 /** Why a WebSocket was closed, in words. */
 export function closeReason(code: number, reason: string): string {
   const words: Record<number, string> = {
-    1000: "closed normally",
+    1000: "the other side said goodbye",
     1001: "the other side went away",
     1006: "the connection broke off",
     1011: "the other side failed",

@@ -23,6 +23,8 @@ export interface Hub {
 const PERIOD_MS = 1_500;
 /** Each partition is a question to the service: a hub of many is looked at less often. */
 const PER_PARTITION_MS = 30;
+/** While events come, a look may follow the last one after this. */
+const NUDGED_MS = 500;
 /** Nobody looks: often enough to be right when somebody does. */
 const HIDDEN_PERIOD_MS = 15_000;
 /** How many partitions are asked about at a time. */
@@ -38,6 +40,7 @@ export class Overview {
   #consumer: ConsumerClient;
   #answered: () => void;
   #stopped = new AbortController();
+  #lookNow: (() => void) | undefined;
   #seen = new Map<string, { last: number; at: number; rate: number }>();
 
   constructor(consumer: ConsumerClient, answered: () => void) {
@@ -53,6 +56,11 @@ export class Overview {
 
   stop(): void {
     this.#stopped.abort();
+  }
+
+  /** Something has come: what is shown is old, so the next look comes soon. */
+  nudge(): void {
+    if (Date.now() - this.updatedAt.peek() >= NUDGED_MS) this.#lookNow?.();
   }
 
   async #keepLooking(): Promise<void> {
@@ -81,14 +89,14 @@ export class Overview {
 
   async #partition(id: string): Promise<Partition> {
     const found = await this.#consumer.partitionProperties(id);
-    const { beginningSequenceNumber: first, lastEnqueuedSequenceNumber: last } = found;
+    const { beginSequenceNumber: first, lastEnqueuedSequenceNumber: last } = found;
     return {
       id,
       first,
       last,
       kept: found.isEmpty ? 0 : last - first + 1,
       lastOffset: found.lastEnqueuedOffset,
-      lastTime: last < 0 ? undefined : found.lastEnqueuedTime,
+      lastTime: found.lastEnqueuedTime,
       rate: this.#rate(id, last),
     };
   }
@@ -110,6 +118,7 @@ export class Overview {
     if (stopped.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
       const done = (): void => {
+        this.#lookNow = undefined;
         clearTimeout(timer);
         document.removeEventListener("visibilitychange", seen);
         stopped.removeEventListener("abort", done);
@@ -118,6 +127,8 @@ export class Overview {
       const seen = (): void => {
         if (!document.hidden) done();
       };
+      // A hub of many is not asked more often because it is busy.
+      if (this.#seen.size <= AT_ONCE && !document.hidden) this.#lookNow = done;
       const seenPeriod = Math.max(PERIOD_MS, this.#seen.size * PER_PARTITION_MS);
       const timer = setTimeout(done, document.hidden ? HIDDEN_PERIOD_MS : seenPeriod);
       document.addEventListener("visibilitychange", seen);

@@ -31,11 +31,15 @@ export class Session {
     const { consumer, producer } = this.#clients;
     const heard = (): void => this.status.answered(host);
     this.overview = new Overview(consumer, heard);
+    const came = (): void => {
+      heard();
+      this.overview.nudge();
+    };
     this.tail = new Tail(consumer, {
       meter: this.meter,
       journal,
       limit: listLimit,
-      heard,
+      heard: came,
       partitions: () => this.overview.hub.peek()?.partitions.map(({ id }) => id) ?? [],
     });
     this.sender = new Sender(producer, this.meter);

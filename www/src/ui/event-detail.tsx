@@ -5,6 +5,7 @@ import { showBody } from "../model/body.ts";
 import { bytes, count, dateTime, hexDump } from "../model/format.ts";
 import { jsonTokens } from "../model/json-tokens.ts";
 import type { Settings } from "../model/settings.ts";
+import { bodyOf, isValue } from "../session/entry.ts";
 import { type Selected, app } from "./app.ts";
 import { Icon } from "./icons.tsx";
 import { listHandle } from "./tail-panel.tsx";
@@ -103,12 +104,13 @@ function Decoded({ event }: { event: ReceivedEvent }): JSX.Element {
 
 function Body({ event }: { event: ReceivedEvent }): JSX.Element {
   const format = app.settings.value.bodyFormat;
-  const shown = useMemo(() => showBody(event.bytes, format), [event, format]);
+  const data = bodyOf(event);
+  const shown = useMemo(() => showBody(data, format), [event, format]);
   return (
     <section class="body">
       <header class="section-head">
         <h3>Body</h3>
-        <span class="figure">{bytes(event.bytes.length)}</span>
+        <span class="figure">{bytes(data.length)}</span>
         <span class="grow" />
         <select
           aria-label="Format of the body"
@@ -125,8 +127,8 @@ function Body({ event }: { event: ReceivedEvent }): JSX.Element {
         <CopyButton label="Copy the body" text={() => (shown.format === "hex" ? shown.text : event.text())} />
       </header>
       {shown.note && <p class="hint">{shown.note}</p>}
-      {event.bytes.length === 0 ? (
-        <p class="hint">The body is empty.</p>
+      {data.length === 0 ? (
+        <p class="hint">{isValue(event) ? "The body is an AMQP value: the raw view shows it." : "The body is empty."}</p>
       ) : (
         <pre class={shown.format} tabIndex={0} role="region" aria-label="Body">
           {shown.format === "json"
@@ -145,12 +147,10 @@ const SECTIONS = [
   ["messageAnnotations", "Message annotations"],
   ["properties", "Properties"],
   ["applicationProperties", "Application properties"],
-  ["body", "Body"],
-  ["footer", "Footer"],
 ] as const;
 
 function Raw({ event }: { event: ReceivedEvent }): JSX.Element {
-  const message = useMemo(() => event.raw() as unknown as Record<string, unknown>, [event]);
+  const message = event.raw();
   const encoded = event.encoded;
   const shown = encoded.subarray(0, MOST_ENCODED);
   return (
@@ -161,6 +161,14 @@ function Raw({ event }: { event: ReceivedEvent }): JSX.Element {
           <SectionValue value={message[field]} />
         </section>
       ))}
+      <section>
+        <h3>Body</h3>
+        <RawBody event={event} />
+      </section>
+      <section>
+        <h3>Footer</h3>
+        <SectionValue value={message.footer} />
+      </section>
       <section>
         <header class="section-head">
           <h3>Encoded</h3>
@@ -175,6 +183,18 @@ function Raw({ event }: { event: ReceivedEvent }): JSX.Element {
       </section>
     </div>
   );
+}
+
+/** The body as AMQP has it: data, one value, or sequences. */
+function RawBody({ event }: { event: ReceivedEvent }): JSX.Element {
+  const { data, value, sequence } = event.raw();
+  const sections: (readonly [string, unknown])[] = [
+    ...(data ?? []).map((bytes, at) => [data && data.length > 1 ? `data ${at + 1}` : "data", bytes] as const),
+    ...(sequence ?? []).map((items, at) => [`sequence ${at + 1}`, items] as const),
+    ...(value === undefined ? [] : [["value", value] as const]),
+  ];
+  if (sections.length === 0) return <p class="hint">empty</p>;
+  return <Facts entries={sections} typed />;
 }
 
 function SectionValue({ value }: { value: unknown }): JSX.Element {
@@ -192,7 +212,7 @@ function Facts({ entries, typed = false }: { entries: readonly (readonly [string
   return (
     <dl class="facts">
       {entries.map(([name, value]) => (
-        <Fact key={name} name={name}>
+        <Fact key={name} name={name} wide={value instanceof Uint8Array && value.length > 8}>
           {typed && <span class="kind">{kindOf(value)}</span>}
           <span class="mono">{written(value)}</span>
         </Fact>
@@ -201,9 +221,10 @@ function Facts({ entries, typed = false }: { entries: readonly (readonly [string
   );
 }
 
-function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+function Fact(props: { name: string; wide: boolean; children: ComponentChildren }): JSX.Element {
+  const { name, wide, children } = props;
   return (
-    <div>
+    <div class={wide ? "wide" : undefined}>
       <dt title={name}>{name}</dt>
       <dd>{children}</dd>
     </div>

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { bytes, clock, count } from "../model/format.ts";
-import type { Entry } from "../session/entry.ts";
+import { type Entry, bodyOf, isValue } from "../session/entry.ts";
 import type { Session } from "../session/session.ts";
 import { app } from "./app.ts";
 import { VirtualList } from "./virtual-list.ts";
@@ -102,15 +102,15 @@ function fillRow(row: HTMLElement, entry: Entry | undefined, index: number, at: 
   if (partition) partition.textContent = event.partitionId;
   if (sequence) sequence.textContent = count(event.sequenceNumber);
   if (key) key.textContent = event.partitionKey ?? "";
-  if (body) body.textContent = preview(event.bytes);
-  if (size) size.textContent = bytes(event.bytes.length);
+  const data = bodyOf(event);
+  if (body) body.textContent = data.length > 0 ? preview(data) : isValue(event) ? "(an AMQP value)" : "(empty)";
+  if (size) size.textContent = bytes(data.length);
 }
 
 const UTF8 = new TextDecoder();
 
 /** The beginning of a body on one line; bytes that are no text are said to be that. */
 function preview(data: Uint8Array): string {
-  if (data.length === 0) return "(empty)";
   const text = UTF8.decode(data.subarray(0, PREVIEW)).replace(/\s+/g, " ");
   const odd = text.match(/[\u0000-\u001f\ufffd]/g)?.length ?? 0;
   // One odd character at the end may be half of one that goes on behind the preview.

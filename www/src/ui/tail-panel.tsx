@@ -322,7 +322,7 @@ function Footer({ session }: { session: Session }): JSX.Element {
   return (
     <footer class="tail-foot">
       <span>{plural(log.length, "event")}</span>
-      {log.length > 0 && <span>{bytes(log.bytes)}</span>}
+      {log.length > 0 && <span title="What the list holds in memory, about">{bytes(log.bytes)}</span>}
       {log.dropped > 0 && (
         <span title={`The list keeps ${count(log.maxEntries)} events and ${bytes(log.maxBytes)} at most. The hub still has them.`}>
           {count(log.dropped)} older dropped from the list

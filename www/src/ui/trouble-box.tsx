@@ -12,7 +12,8 @@ export function TroubleBox({ trouble, children }: { trouble: Trouble; children?:
         {trouble.advice && <p>{trouble.advice}</p>}
         {trouble.detail && trouble.detail !== trouble.title && (
           <p class="trouble-detail">
-            {trouble.code && <code>{trouble.code}</code>} {trouble.detail}
+            {!trouble.detail.includes(trouble.code) && <code>{trouble.code} </code>}
+            {trouble.detail}
           </p>
         )}
         {children}
