@@ -1,5 +1,6 @@
 /** The console in Chromium, against real emulators: what a user does, and what a user then sees. */
 import assert from "node:assert/strict";
+import { availableParallelism, loadavg } from "node:os";
 import { after, before, test } from "node:test";
 import {
   KEY,
@@ -383,24 +384,24 @@ test("repeating sends at the rate that was asked for, and stops", async (t) => {
 /** Milliseconds: three frames of a 60 Hz screen, which nobody sees as a stop. */
 const SMOOTH = 51;
 
-/** How long frames take, shortest first; `scrolling` the list by steps, pages and leaps, or with nothing to do. */
-function frames(page, scrolling) {
-  return page.evaluate(async (scrolling) => {
+/** How long the frames take while the list is scrolled by steps, pages and leaps, shortest first. */
+function frames(page) {
+  return page.evaluate(async () => {
     const list = document.querySelector(".event-list");
-    if (scrolling) list.scrollTop = 0;
+    list.scrollTop = 0;
     const next = () => new Promise((done) => requestAnimationFrame(done));
     for (let warm = 0; warm < 5; warm++) await next();
     const times = [];
     let last = await next();
     for (let at = 0; at < 240; at++) {
       // Every frame draws rows that were not there.
-      if (scrolling) list.scrollTop += at < 80 ? 84 : at < 160 ? list.clientHeight : list.scrollHeight / 90;
+      list.scrollTop += at < 80 ? 84 : at < 160 ? list.clientHeight : list.scrollHeight / 90;
       const now = await next();
       times.push(now - last);
       last = now;
     }
     return times.sort((a, b) => a - b);
-  }, scrolling);
+  });
 }
 
 test("100 000 events scroll smoothly, and more than the list keeps is said to be dropped", async (t) => {
@@ -420,27 +421,25 @@ test("100 000 events scroll smoothly, and more than the list keeps is said to be
   t.diagnostic(`100 000 events in the list after ${Date.now() - started} ms; tasks over 50 ms meanwhile: ${blocks.length}, longest ${Math.round(Math.max(0, ...blocks))} ms`);
 
   // Other work on the machine makes frames longer, never shorter: the quietest of some rounds is the page's own share. Where
-  // even frames with nothing to do are late in all of them, only the processor's time says something.
+  // more wants to run than there are processors, only the processor's time says something.
+  const quiet = loadavg()[0] < availableParallelism() + 1;
   const client = await page.context().newCDPSession(page);
   await client.send("Performance.enable", { timeDomain: "threadTicks" });
   const spent = async () => (await client.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value * 1_000;
   let best = { longest: Infinity, cost: Infinity };
-  let quiet = false;
   for (let round = 1; round <= 5 && best.longest >= SMOOTH; round++) {
-    const idle = (await frames(page, false)).at(-1);
     const before = await spent();
-    const times = await frames(page, true);
+    const times = await frames(page);
     const cost = ((await spent()) - before) / times.length;
     const blocked = await page.evaluate(() => globalThis.blocks.splice(0).length);
-    quiet ||= idle < 25;
     best = { longest: Math.min(best.longest, times.at(-1)), cost: Math.min(best.cost, cost) };
     const [median, most] = [0.5, 0.95].map((share) => times[Math.floor(times.length * share)].toFixed(1));
     t.diagnostic(
-      `round ${round}, frames while scrolling: median ${median} ms, 95 % ${most} ms, longest ${times.at(-1).toFixed(1)} ms (${idle.toFixed(1)} ms with nothing to do), ` +
+      `round ${round}, frames while scrolling: median ${median} ms, 95 % ${most} ms, longest ${times.at(-1).toFixed(1)} ms, ` +
         `processor ${cost.toFixed(1)} ms a frame, tasks over 50 ms: ${blocked}`,
     );
   }
-  assert.ok(best.cost < 8, `a frame costs ${best.cost.toFixed(1)} ms of the processor, which is half of what there is`);
+  assert.ok(best.cost < 12, `a frame costs ${best.cost.toFixed(1)} ms of the processor, of 16.7 that there are`);
   assert.ok(best.longest < SMOOTH || !quiet, `in every round a frame took ${best.longest.toFixed(1)} ms or longer`);
 
   await page.locator(".event-list").focus();
