@@ -17,6 +17,7 @@ import {
   startEmulator,
   tailRuns,
   temporaryFolder,
+  until,
 } from "./support.mjs";
 
 let browser;
@@ -451,6 +452,33 @@ test("100 000 events scroll smoothly, and more than the list keeps is said to be
   await publish(emulator, "orders", numbers(0, 500));
   await page.locator(".tail-foot").getByText("500 older dropped from the list").waitFor();
   await listHas(page, 100_000);
+});
+
+test("disconnecting leaves no connection and no events behind", async (t) => {
+  const emulator = await startEmulator(t, "--hub", "orders:2");
+  const page = await openPage(t, browser, emulator.url);
+  const client = await page.context().newCDPSession(page);
+  const heap = async () => {
+    await client.send("HeapProfiler.collectGarbage");
+    const { usedSize, backingStorageSize } = await client.send("Runtime.getHeapUsage");
+    return usedSize + backingStorageSize;
+  };
+  await connectHere(page);
+  await page.getByRole("button", { name: "Disconnect" }).click();
+  await page.getByRole("form", { name: "The emulator that serves this page" }).waitFor();
+  const before = await heap();
+  for (let round = 0; round < 5; round++) {
+    await connectHere(page);
+    await page.getByLabel("Events at once").fill("10000");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await listHas(page, 10_000);
+    await page.getByRole("button", { name: "Disconnect" }).click();
+    await page.getByRole("form", { name: "The emulator that serves this page" }).waitFor();
+  }
+  await until("all connections are closed", async () => (await (await fetch(`${emulator.url}status`)).text()).includes("<p>0 connections"));
+  const grown = (await heap()) - before;
+  t.diagnostic(`after five sessions of 10 000 events the page holds ${(grown / 1_000).toFixed(0)} kB more than after none`);
+  assert.ok(grown < 2_000_000, `the page holds ${grown} bytes more than before`);
 });
 
 test("an emulator inside the page needs no server", async (t) => {

@@ -134,6 +134,14 @@ export async function listHas(page, count) {
   await page.locator(".tail-foot").getByText(`${grouped(count)} event`).waitFor();
 }
 
+/** Waits for what no page shows. */
+export async function until(what, holds) {
+  for (const end = Date.now() + DEADLINE; Date.now() < end; await new Promise((done) => setTimeout(done, 20))) {
+    if (await holds()) return;
+  }
+  throw new Error(`it did not come to pass within ${DEADLINE} ms that ${what}`);
+}
+
 export function grouped(count) {
   return count.toLocaleString("en-GB").replaceAll(",", "\u202f");
 }
