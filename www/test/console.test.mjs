@@ -518,6 +518,7 @@ test("the layout holds from 360 to 1600 pixels, in light and dark", async (t) =>
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(overflow <= 0, `${width} px: ${view ?? "the page"} is ${overflow} px too wide`);
+      assert.equal(await page.getByRole("button", { name: "Newest" }).isVisible(), false, `${width} px: the list lost the newest event`);
       await screenshot(page, `dark-${width}${view ? `-${view.toLowerCase()}` : ""}`);
     }
   }

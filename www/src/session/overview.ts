@@ -41,6 +41,7 @@ export class Overview {
   #answered: () => void;
   #stopped = new AbortController();
   #lookNow: (() => void) | undefined;
+  #nudged: ReturnType<typeof setTimeout> | undefined;
   #seen = new Map<string, { last: number; at: number; rate: number }>();
 
   constructor(consumer: ConsumerClient, answered: () => void) {
@@ -55,12 +56,19 @@ export class Overview {
   }
 
   stop(): void {
+    clearTimeout(this.#nudged);
     this.#stopped.abort();
   }
 
   /** Something has come: what is shown is old, so the next look comes soon. */
   nudge(): void {
-    if (Date.now() - this.updatedAt.peek() >= NUDGED_MS) this.#lookNow?.();
+    this.#nudged ??= setTimeout(
+      () => {
+        this.#nudged = undefined;
+        this.#lookNow?.();
+      },
+      Math.max(0, this.updatedAt.peek() + NUDGED_MS - Date.now()),
+    );
   }
 
   async #keepLooking(): Promise<void> {

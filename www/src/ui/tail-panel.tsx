@@ -157,7 +157,7 @@ function TailButtons({ session }: { session: Session }): JSX.Element {
           title="Go on where it stopped (space)"
           onClick={() => (halted ? tail.goOn() : tail.resume())}
         >
-          <Icon name="play" /> {halted ? "Start" : "Resume"}
+          <Icon name="play" /> <span class="button-text">{halted ? "Start" : "Resume"}</span>
         </button>
       ) : (
         <button
@@ -166,7 +166,7 @@ function TailButtons({ session }: { session: Session }): JSX.Element {
           title="Take no further events; the hub keeps them (space)"
           onClick={() => tail.pause()}
         >
-          <Icon name="pause" /> Pause
+          <Icon name="pause" /> <span class="button-text">Pause</span>
         </button>
       )}
       <button

@@ -36,6 +36,8 @@ export class VirtualList {
   #pool: { element: HTMLElement; index: number; row: number; stamp: number }[] = [];
   #following = true;
   #frame = 0;
+  /** The height of the view when it was last drawn. */
+  #height = 0;
   /** The index of the topmost row in view, and where in it the view begins. */
   #anchor = { index: 0, within: 0 };
   /** Goes up when every row has to be filled again. */
@@ -110,7 +112,10 @@ export class VirtualList {
 
   readonly #scrolled = (): void => {
     const { scroller, rowHeight } = this.#options;
-    this.#follow(scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - rowHeight);
+    // A window that became smaller moves the end out of sight, and nobody scrolled.
+    if (scroller.clientHeight === this.#height) {
+      this.#follow(scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - rowHeight);
+    }
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
@@ -126,6 +131,7 @@ export class VirtualList {
   #draw(): void {
     const { scroller, rowHeight, rows, make, fill } = this.#options;
     const top = scroller.scrollTop;
+    this.#height = scroller.clientHeight;
     const seen = Math.ceil(scroller.clientHeight / rowHeight) + 1;
     const first = Math.max(0, Math.floor(top / rowHeight) - OVERSCAN);
     const last = Math.min(rows.length, first + seen + 2 * OVERSCAN);
