@@ -1,6 +1,6 @@
 import type { Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
-import { call, type CallOptions, raced } from "./internal/call.js";
+import { abortReason, call, type CallOptions, raced } from "./internal/call.js";
 import { atLeastOne, millis, options, type Rule, signal } from "./internal/check.js";
 import { Pace } from "./internal/pace.js";
 import { type LastEnqueued, ReceivedEvent, receivedEvents } from "./received.js";
@@ -145,6 +145,7 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
   async #nextOfNextBatch(): Promise<IteratorResult<ReceivedEvent<T>, undefined>> {
     if (this.#next < this.#current.length) await this.#pace.rest();
     while (this.#next >= this.#current.length) {
+      if (this.#closed !== undefined && !this.#source.signal?.aborted) return { done: true, value: undefined };
       // Several calls may wait at the same time: one of them fetches.
       this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
       const isOver = await this.#untilClosed(async () => {
@@ -168,14 +169,14 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
     try {
       return await work();
     } catch (error) {
-      if (this.#source.signal?.aborted) throw this.#source.signal.reason;
+      if (this.#source.signal?.aborted) throw abortReason(this.#source.signal);
       if (this.#closed !== undefined) return undefined;
       throw error;
     }
   }
 
   async #open(signal: AbortSignal | undefined): Promise<RawStream> {
-    this.#source.signal?.throwIfAborted();
+    for (const each of [this.#source.signal, signal]) if (each?.aborted) throw abortReason(each);
     if (this.#closed !== undefined) throw closed();
     this.#opened ??= this.#attach().catch((error: unknown) => {
       this.#opened = undefined;

@@ -25,6 +25,8 @@ export async function call<T>(
       throw toError(error);
     }
   }
+  // It may have come while the engine was waited for, and is not told again.
+  if (signal.aborted) throw abortReason(signal);
   lastTicket = (lastTicket % 0xffff_ffff) + 1;
   const ticket = lastTicket;
   const giveUp = (): void => running.cancel(ticket);
@@ -41,7 +43,11 @@ export async function call<T>(
 /** Waits no longer than `signal` allows; what is waited for goes on. */
 export function raced<R>(work: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
   if (signal === undefined) return work;
-  if (signal.aborted) return Promise.reject(abortReason(signal));
+  if (signal.aborted) {
+    // What it comes to concerns nobody any more.
+    work.catch(() => undefined);
+    return Promise.reject(abortReason(signal));
+  }
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(abortReason(signal));
     signal.addEventListener("abort", abort);
@@ -50,7 +56,7 @@ export function raced<R>(work: Promise<R>, signal: AbortSignal | undefined): Pro
 }
 
 /** What a signal without a reason of its own gives up for. */
-function abortReason(signal: AbortSignal): unknown {
+export function abortReason(signal: AbortSignal): unknown {
   return signal.reason ?? new DOMException("The operation was aborted.", "AbortError");
 }
 

@@ -3,7 +3,7 @@
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
 import type { Consumer, Producer } from "../wasm/eventhubs.js";
-import { call, type CallOptions, raced, toError } from "./call.js";
+import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
 import { options, type Rule, signal, text } from "./check.js";
 import { connect, type Target, target } from "./settings.js";
 
@@ -74,6 +74,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   /** The engine's half, made by the first call. @internal */
   protected raw(signal?: AbortSignal): Promise<Raw> {
     if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
+    if (signal?.aborted) return Promise.reject(abortReason(signal));
     this.#raw ??= connect(this.#target, this.#make).catch((error: unknown) => {
       // Another try may fare better: the module may load then.
       this.#raw = undefined;
