@@ -31,7 +31,7 @@ export async function declarations(dist) {
 }
 
 /** Types of Node in a declaration make every page that uses it install them. */
-function refuseNodeTypes(name, text) {
+export function refuseNodeTypes(name, text) {
   const code = text.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/(?!\/).*$/gm, "");
   const found = code.match(/\bBuffer\b|\bNodeJS\b|<reference types=|from "node:/);
   if (found) throw new Error(`dist/${name} mentions ${found[0]}: pages have no types of Node`);

@@ -17,6 +17,8 @@ const { values: given } = parseArgs({
     bindgen: { type: "string" },
     // name=file, the module as Cargo linked it
     wasm: { type: "string", multiple: true },
+    // without wasm-opt
+    quick: { type: "boolean", default: false },
     cache: { type: "string" },
     out: { type: "string" },
   },
@@ -29,7 +31,7 @@ const tools = await fingerprint(template("package-lock.json"), template("build")
 const modules = [];
 for (const pair of given.wasm) {
   const [name, file] = pair.split("=");
-  modules.push(await optimised({ name, file, tools, bindgen: given.bindgen, cache: given.cache }));
+  modules.push(await optimised({ name, file, tools, bindgen: given.bindgen, cache: given.cache, quick: given.quick }));
 }
 
 const sources = await fingerprint(template("src"), template("tsconfig.json"), template("package.json"));

@@ -7,20 +7,23 @@ import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { factory, factoryTypes } from "./factory.mjs";
 import { fingerprint, run, step, template, tool } from "./steps.mjs";
 
-/** wasm-opt shrinks the file and can still make the compressed one bigger: all are tried, the smallest is taken. */
-const ATTEMPTS = [[], ["-Oz"], ["-Os"], ["-O2", "-Oz"]];
+/**
+ * wasm-opt shrinks the file and can still make the compressed one bigger: all are tried, the smallest is taken.
+ * More attempts (-Os, -O2 -Oz, --converge) take a minute and gain less than 0.2 %.
+ */
+const ATTEMPTS = [[], ["-Oz"]];
 
 /** Modules that are instantiated more than once: see factory.mjs. */
 const FACTORIES = ["eventhubs-emulator"];
 
 /** Makes dist-ready `<name>.wasm` and the glue in src/wasm; returns the path of the module. */
-export async function optimised({ name, file, tools, bindgen, cache }) {
+export async function optimised({ name, file, tools, bindgen, cache, quick }) {
   const folder = join(cache, name);
   const result = join(folder, `${name}.wasm`);
   const glue = template("src/wasm");
   const made = ["", ".d"].map((kind) => join(glue, `${name}${kind}.${kind === "" ? "js" : "ts"}`));
   // The glue belongs to the key: somebody may have removed it.
-  const key = `${tools} ${await fingerprint(file)} ${await fingerprint(...made)}`;
+  const key = `${tools} ${quick} ${await fingerprint(file)} ${await fingerprint(...made)}`;
   await step(cache, name, key, async () => {
     await rm(folder, { recursive: true, force: true });
     await mkdir(glue, { recursive: true });
@@ -29,7 +32,7 @@ export async function optimised({ name, file, tools, bindgen, cache }) {
       ...["--remove-name-section", "--remove-producers-section", file],
     ]);
     const linked = join(folder, `${name}_bg.wasm`);
-    const { bytes, how } = await smallest(linked);
+    const { bytes, how } = await smallest(linked, quick ? [[]] : ATTEMPTS);
     refuseForeignImports(name, bytes);
     await writeFile(result, bytes);
     const code = await readFile(join(folder, `${name}.js`), "utf8");
@@ -47,13 +50,13 @@ export async function optimised({ name, file, tools, bindgen, cache }) {
     );
     return `${kilobytes(bytes.length)} kB, ${kilobytes(brotli(bytes))} kB brotli (${how})`;
   });
-  await writeFile(join(cache, `${name}.stamp`), `${tools} ${await fingerprint(file)} ${await fingerprint(...made)}`);
+  await writeFile(join(cache, `${name}.stamp`), `${tools} ${quick} ${await fingerprint(file)} ${await fingerprint(...made)}`);
   return result;
 }
 
-async function smallest(linked) {
+async function smallest(linked, attempts) {
   const all = await Promise.all(
-    ATTEMPTS.map(async (options) => {
+    attempts.map(async (options) => {
       if (options.length === 0) return { how: "as linked", bytes: await readFile(linked) };
       const how = `wasm-opt ${options.join(" ")}`;
       const out = linked.replace(/\.wasm$/, `${options.join("")}.wasm`);
@@ -65,7 +68,7 @@ async function smallest(linked) {
 }
 
 /** Imports from `env` are symbols that nothing defines: a C library, or std on a platform it does not know. */
-function refuseForeignImports(name, bytes) {
+export function refuseForeignImports(name, bytes) {
   const foreign = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
     ({ module }) => module !== "wbg" && !module.startsWith("./"),
   );

@@ -8,6 +8,8 @@ import { run, tool } from "./steps.mjs";
 const [bindgen, linked, scratch, name, many] = process.argv.slice(2);
 const SECTIONS = ["custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code", "data", "data count"];
 
+const EXPORTS = "(exports and what the compiler made)";
+
 await mkdir(scratch, { recursive: true });
 await run(bindgen, ["--target", "web", "--out-name", name, "--out-dir", scratch, linked]);
 const named = join(scratch, `${name}-named.wasm`);
@@ -21,6 +23,11 @@ print("code by crate", [...crates]);
 const rooms = new Map();
 for (const each of functions.filter((each) => crateOf(each.name) === "eventhubs")) add(rooms, roomOf(each.name), each.bytes);
 print("code of eventhubs by room", [...rooms]);
+const modules = new Map();
+for (const each of functions.filter((each) => !["eventhubs", EXPORTS].includes(crateOf(each.name)))) {
+  add(modules, moduleOf(each.name), each.bytes);
+}
+print("code of other crates by module", [...modules]);
 print(
   `the ${many} biggest functions`,
   functions.map((each) => [each.name, each.bytes]),
@@ -38,7 +45,7 @@ function print(title, rows, most = 40) {
 /** The crate that wrote the code: of `<A as B>::f` that of A, unless A is the compiler's own. */
 function crateOf(name) {
   const paths = [...name.matchAll(/([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?::/g)].map(([, crate]) => crate);
-  if (paths.length === 0) return "(exports and what the compiler made)";
+  if (paths.length === 0) return EXPORTS;
   const own = paths.find((path) => path === "eventhubs");
   if (name.startsWith("<")) return own ?? paths[0];
   return paths[0];
@@ -48,6 +55,12 @@ function crateOf(name) {
 function roomOf(name) {
   const found = name.match(/eventhubs(?:\[[0-9a-f]+\])?::([a-z_]+)(?:::([a-z_]+))?/);
   return found ? [found[1], found[2]].filter(Boolean).join("::") : "(other)";
+}
+
+/** The first three names of a path, generics left out: `core::slice::sort`, `core::ptr::drop_in_place`. */
+function moduleOf(name) {
+  const path = name.replace(/\[[0-9a-f]+\]/g, "").replace(/^<+(?:impl )?&*/, "").replace(/[<>].*$/, "").replace(/ as .*/, "");
+  return path.split("::").slice(0, 3).join("::");
 }
 
 function add(map, key, bytes) {

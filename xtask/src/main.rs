@@ -17,6 +17,7 @@ mod report;
 mod size;
 mod table;
 mod test;
+mod wasm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -31,9 +32,10 @@ Usage: cargo xtask <verb>
   demo [options]        publish 231 083 flight records to an emulator, read them back, check every one,
                         natively and through the npm package in Node; with --open, serve the console afterwards
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
-  test [part ...]       all that CI runs; or only some of: lint unit behaviour interop console fuzz demo
+  test [part ...]       all that CI runs; or only some of:
+                        lint unit behaviour wasm package interop console fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
-  package               the npm package: target/package/eventhubs/ and a tarball of it
+  package [--quick]     the npm package: target/package/eventhubs/ and a tarball of it; quick: without wasm-opt
   console               the console (www), built into target/console, where the emulator finds it
   size [--why]          what the package weighs in a page, beside the official SDK; fails above the limit
   bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs

@@ -31,19 +31,24 @@ pub struct Package {
 }
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
-    if let Some(argument) = arguments.first() {
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    if let Some(argument) = arguments.iter().find(|argument| *argument != "--quick") {
+        let argument = argument.to_string_lossy();
         return Err(Failure::new(format!(
-            "package takes no arguments, and got '{}'",
-            argument.to_string_lossy()
+            "package does not know '{argument}'; it knows --quick (no wasm-opt)"
         )));
     }
-    let package = build(workspace)?;
+    let package = make(workspace, quick)?;
     println!("{}\n{}", package.folder.display(), package.tarball.display());
     Ok(())
 }
 
 /// Builds what changed since the last time.
 pub fn build(workspace: &Workspace) -> Result<Package, Failure> {
+    make(workspace, false)
+}
+
+fn make(workspace: &Workspace, quick: bool) -> Result<Package, Failure> {
     let node = prepare::system_node()?;
     prepare::wasm_target(workspace)?;
     let bindgen = prepare::wasm_bindgen(workspace)?;
@@ -55,6 +60,9 @@ pub fn build(workspace: &Workspace) -> Result<Package, Failure> {
     make.current_dir(template).arg("build/main.mjs");
     make.args(["--version", &version]).arg("--bindgen").arg(bindgen);
     make.arg("--cache").arg(home.join("cache")).arg("--out").arg(&home);
+    if quick {
+        make.arg("--quick");
+    }
     for module in &MODULES {
         let mut wasm = OsString::from(format!("{}=", module.name));
         wasm.push(module.link(workspace)?);

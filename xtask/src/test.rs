@@ -1,17 +1,19 @@
 //! All that CI runs, or a part of it.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
 use crate::prepare;
 use crate::process::{cargo, counted};
-use crate::report::Report;
+use crate::report::{Counts, Report};
 use crate::workspace::Workspace;
-use crate::{console, demo, fuzz, lint};
+use crate::{console, demo, fuzz, lint, package, size, wasm};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
-const PARTS: [&str; 7] = ["lint", "unit", "behaviour", "interop", "console", "fuzz", "demo"];
+const PARTS: [&str; 9] =
+    ["lint", "unit", "behaviour", "wasm", "package", "interop", "console", "fuzz", "demo"];
 
 /// Test files that another part runs.
 const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
@@ -32,6 +34,8 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 "lint" => lint::steps(workspace, &mut report),
                 "unit" => unit(workspace, &mut report),
                 "behaviour" => behaviour(workspace, &mut report),
+                "wasm" => wasm::steps(workspace, &mut report),
+                "package" => package(workspace, &mut report),
                 "interop" => interop(workspace, &mut report),
                 "console" => report.step("console: the page in Chromium, against real emulators", || {
                     console::test(workspace)
@@ -75,6 +79,24 @@ fn behaviour(workspace: &Workspace, report: &mut Report) {
     });
 }
 
+fn package(workspace: &Workspace, report: &mut Report) {
+    report.step("package: what it weighs in a page", || {
+        size::run(workspace, Vec::new())?;
+        Ok(Counts { passed: 1, ..Counts::default() })
+    });
+    report.step("package: the tarball in Node, Deno, Bun, bundlers, workers and type checkers", || {
+        let built = package::build(workspace)?;
+        let browser = prepare::browser(workspace)?;
+        let binary = prepare::binary(workspace, "debug")?;
+        let folder = prepare::packages(workspace, "tests/package")?;
+        let mut tests = Command::new(prepare::system_node()?);
+        tests.args(["--test", "--test-reporter", "spec"]).args(node_tests(&folder)?);
+        tests.current_dir(folder);
+        tests.env("EVENTHUBS_BIN", binary).env("EVENTHUBS_TARBALL", built.tarball);
+        counted(tests.env("CHROMIUM", browser.chromium))
+    });
+}
+
 fn interop(workspace: &Workspace, report: &mut Report) {
     let interop = workspace.root().join("tests/interop");
     report.step("interop: official Python SDK", || {
@@ -85,15 +107,8 @@ fn interop(workspace: &Workspace, report: &mut Report) {
     });
     report.step("interop: official JavaScript SDK", || {
         let node = prepare::node(workspace)?;
-        let mut files: Vec<_> = std::fs::read_dir(interop.join("js"))
-            .map_err(|error| Failure::new(format!("cannot read tests/interop/js: {error}")))?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
-            .collect();
-        files.sort();
         let mut tests = Command::new(node);
-        tests.args(["--test", "--test-reporter", "spec"]).args(files);
+        tests.args(["--test", "--test-reporter", "spec"]).args(node_tests(&interop.join("js"))?);
         counted(peers(workspace, &mut tests)?)
     });
     report.step("interop: our client and the other engines", || {
@@ -116,6 +131,19 @@ fn peers<'a>(workspace: &Workspace, command: &'a mut Command) -> Result<&'a mut 
         .env("EVENTHUBS_NODE", node)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(command)
+}
+
+/// The files of a folder that Node's test runner runs.
+fn node_tests(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", folder.display())))?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 /// The integration tests under `tests/`, less some.

@@ -1,0 +1,64 @@
+// What users write, for the type checker alone: every mode of resolution reads this file, with no types but the DOM's.
+import {
+  ConsumerClient,
+  EventHubsError,
+  ProducerClient,
+  bytes,
+  json,
+  text,
+  type Codec,
+  type EventInput,
+  type ReceivedEvent,
+  type StartPosition,
+} from "eventhubs";
+
+interface Order {
+  id: number;
+}
+
+export async function publish(connectionString: string, signal: AbortSignal): Promise<number> {
+  const producer = new ProducerClient(connectionString, "orders", { retry: { maxAttempts: 3 }, webSocket: WebSocket });
+  const codec: Codec<Order> = json<Order>();
+  const input: EventInput = { body: "x", properties: { a: 1, b: 2n, c: true, d: new Date(), e: new Uint8Array(), f: null } };
+  let sent = await producer.send(["one", new Uint8Array(2), input], { partitionKey: "k", signal });
+  sent += await producer.send("alone");
+  const batch = await producer.createBatch({ partitionId: "0" });
+  const fits: boolean = batch.tryAdd(input);
+  if (fits) await producer.sendBatch(batch, { signal });
+  const ids: string[] = await producer.partitionIds();
+  const { lastEnqueuedTime, isEmpty } = await producer.partitionProperties(ids[0] ?? "0");
+  const at: Date | undefined = lastEnqueuedTime;
+  console.log(at, isEmpty, codec.contentType, text(), bytes());
+  await producer.close();
+  return sent;
+}
+
+export async function consume(connectionString: string): Promise<void> {
+  const consumer = new ConsumerClient(connectionString, "orders", { consumerGroup: "$Default" });
+  const from: StartPosition = { enqueuedTime: new Date() };
+  for await (const event of consumer.receive("0", { from, codec: json<Order>() })) {
+    const order: Order = event.body;
+    const number: number = event.sequenceNumber;
+    console.log(order.id, number, event.offset.length, event.enqueuedTime.getTime());
+    break;
+  }
+  const stream = consumer.receiveAll({ from: "earliest" });
+  const some: ReceivedEvent[] = await stream.nextBatch({ maxCount: 10, maxWaitMs: 100 });
+  const body: Uint8Array | undefined = some[0]?.body;
+  const readable: ReadableStream<ReceivedEvent> = stream.readable();
+  console.log(body, readable);
+  try {
+    await stream.close();
+  } catch (error) {
+    if (error instanceof EventHubsError) {
+      const code: string = error.code;
+      const retryable: boolean = error.retryable;
+      console.log(code, retryable);
+    }
+  }
+  // @ts-expect-error: a body that is no text and no bytes needs a codec
+  const wrong: EventInput = { body: { id: 1 } };
+  // @ts-expect-error: an unknown option
+  new ConsumerClient(connectionString, "orders", { consumerGroop: "x" });
+  console.log(wrong);
+}

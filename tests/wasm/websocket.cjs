@@ -1,0 +1,2 @@
+// Loaded before the tests in Node: gives it the WebSocket that Node 20 lacks.
+globalThis.WebSocket ??= require("ws").WebSocket;
