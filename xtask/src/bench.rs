@@ -1,13 +1,18 @@
 //! Measurements side by side: one run, one emulator process, everyone with the same bytes.
 
+mod javascript;
 mod namespace;
 mod peers;
 mod rows;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use lexopt::prelude::*;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -15,7 +20,8 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask bench [options]
 
-  --rows LIST    only these: send,receive,single,latency,links,idle,allocations
+  --rows LIST    only these: send,receive,single,latency,links,idle,allocations,javascript
+                 (javascript: the npm package and the official SDK, in Node and in Chromium)
   --sizes LIST   bodies of these many bytes for send and receive (default 1024,64,16384)
   --peers LIST   only these: raw,ours,fe2o3,rust,python,js
   --runs N       how often each of the fast ones is measured; the median counts (default 3)
@@ -39,7 +45,7 @@ pub struct Options {
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut options = Options {
-        rows: list("send,receive,single,latency,links,idle,allocations"),
+        rows: list("send,receive,single,latency,links,idle,allocations,javascript"),
         sizes: vec![1024, 64, 16_384],
         peers: list("raw,ours,fe2o3,rust,python,js"),
         runs: 3,
@@ -78,9 +84,52 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
         let mut bench = crate::process::cargo(workspace);
         return crate::process::visible(bench.args(["bench", "--bench", "codec"]));
     }
-    let peers = peers::build(workspace, &options)?;
+    let mut log = Log::create(options.json.as_deref())?;
+    let javascript = options.rows.iter().any(|row| row == "javascript");
+    let others = options.rows.iter().any(|row| row != "javascript");
+    let programs = if javascript { Some(javascript::prepare(workspace)?) } else { None };
+    let peers = if others { peers::build(workspace, &options)? } else { Vec::new() };
     let namespace = namespace::Namespace::start(workspace, options.binary.as_deref())?;
-    rows::measure(&peers, &namespace, &options)
+    let started = Instant::now();
+    if others {
+        rows::measure(&peers, &namespace, &options, &mut log)?;
+    }
+    if let Some(programs) = programs {
+        javascript::measure(&programs, &namespace, &options, &mut log)?;
+    }
+    println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
+    log.close()
+}
+
+/// What was measured, for the file, and what could not be.
+struct Log {
+    file: Option<File>,
+    failed: Vec<String>,
+}
+
+impl Log {
+    fn create(path: Option<&OsStr>) -> Result<Self, Failure> {
+        let file = path.map(File::create).transpose();
+        let file = file.map_err(|error| Failure::new(format!("cannot write the measurements: {error}")))?;
+        Ok(Log { file, failed: Vec::new() })
+    }
+
+    fn measured(&mut self, row: &str, peer: &str, line: &Value) {
+        if let Some(file) = &mut self.file {
+            let _ = writeln!(file, "{}", json!({"row": row, "peer": peer, "measured": line}));
+        }
+    }
+
+    fn failed(&mut self, row: &str, peer: &str, failure: &Failure) {
+        self.failed.push(format!("{row}, {peer}: {failure}"));
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("not everything could be measured:\n  {}", self.failed.join("\n  "))))
+    }
 }
 
 fn list(text: &str) -> Vec<String> {

@@ -1,15 +1,11 @@
 //! What is measured, and the tables.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use serde_json::json;
-
-use super::Options;
 use super::namespace::{LINKS, Namespace, READ, WRITE, links_hub, resident};
 use super::peers::{Measured, Peer, run};
+use super::{Log, Options};
 use crate::failure::Failure;
 use crate::process::{cannot_start, flush};
 use crate::table::Table;
@@ -36,26 +32,18 @@ struct Row<'a> {
 }
 
 /// Everything that was asked for, one table a row.
-pub fn measure(peers: &[Peer], namespace: &Namespace, options: &Options) -> Result<(), Failure> {
-    let mut log = match &options.json {
-        Some(path) => Some(
-            File::create(path)
-                .map_err(|error| Failure::new(format!("cannot write the measurements: {error}")))?,
-        ),
-        None => None,
-    };
-    let started = Instant::now();
+pub fn measure(
+    peers: &[Peer],
+    namespace: &Namespace,
+    options: &Options,
+    log: &mut Log,
+) -> Result<(), Failure> {
     let asked = |row: &str| options.rows.iter().any(|name| name == row);
-    let mut failed = Vec::new();
     let mut keep = |title: &str, rows: &[Row<'_>]| {
         for row in rows {
-            match (&row.outcome, &mut log) {
-                (Ok(measured), Some(log)) => {
-                    let line = json!({"row": title, "peer": row.peer.name, "measured": measured.line});
-                    let _ = writeln!(log, "{line}");
-                }
-                (Err(failure), _) => failed.push(format!("{title}, {}: {failure}", row.peer.name)),
-                _ => {}
+            match &row.outcome {
+                Ok(measured) => log.measured(title, row.peer.name, &measured.line),
+                Err(failure) => log.failed(title, row.peer.name, failure),
             }
         }
     };
@@ -137,21 +125,17 @@ pub fn measure(peers: &[Peer], namespace: &Namespace, options: &Options) -> Resu
         && let Some(peer) = ours.first()
         && let Err(failure) = idle(peer, namespace, options)
     {
-        failed.push(format!("idle connections: {failure}"));
+        log.failed("idle connections", peer.name, &failure);
     }
     if asked("allocations")
         && let Some(peer) = ours.first()
     {
         let outcome = allocations(peer, namespace);
         if let Err(failure) = outcome {
-            failed.push(format!("allocations: {failure}"));
+            log.failed("allocations", peer.name, &failure);
         }
     }
-    println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(format!("not everything could be measured:\n  {}", failed.join("\n  "))))
+    Ok(())
 }
 
 /// Every peer once, then every peer again: what disturbs the machine for a while disturbs all of them.
@@ -174,7 +158,7 @@ fn round<'a>(
 }
 
 /// The one in the middle by rate; a failure counts when nothing succeeded.
-fn median(outcomes: Vec<Result<Measured, Failure>>) -> Result<Measured, Failure> {
+pub(super) fn median(outcomes: Vec<Result<Measured, Failure>>) -> Result<Measured, Failure> {
     let mut failure = Failure::new("it was not run");
     let mut measured = Vec::new();
     for outcome in outcomes {
@@ -379,7 +363,7 @@ fn with(arguments: &[(&'static str, &str)], count: usize) -> Vec<(&'static str, 
     all
 }
 
-fn scaled(options: &Options, count: usize) -> usize {
+pub(super) fn scaled(options: &Options, count: usize) -> usize {
     if options.quick { (count / 10).max(1) } else { count }
 }
 
@@ -392,7 +376,7 @@ fn larger(best: Option<f64>, rate: f64) -> Option<f64> {
     Some(best.map_or(rate, |best: f64| best.max(rate)))
 }
 
-fn ratio(rate: f64, base: Option<f64>) -> String {
+pub(super) fn ratio(rate: f64, base: Option<f64>) -> String {
     base.map_or(String::new(), |base| match rate / base {
         ratio if ratio >= 10.0 => format!("{ratio:.0}"),
         ratio if ratio >= 0.1 => format!("{ratio:.2}"),
@@ -401,7 +385,7 @@ fn ratio(rate: f64, base: Option<f64>) -> String {
 }
 
 /// A whole number with its thousands set apart.
-fn grouped(number: f64) -> String {
+pub(super) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -415,6 +399,8 @@ fn grouped(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn measured(seconds: f64) -> Result<Measured, Failure> {
