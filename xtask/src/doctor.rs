@@ -84,7 +84,7 @@ fn findings(workspace: &Workspace) -> Vec<Finding> {
             INSTALL_PYTHON,
         ),
         required("Python's venv", venv, "interop", INSTALL_PYTHON),
-        required("Node 20", node, "interop", INSTALL_NODE),
+        required("Node 20.19", node, "interop", INSTALL_NODE),
         required("npm", npm_version(), "interop, demo", INSTALL_NODE),
         required(
             "wasm target",

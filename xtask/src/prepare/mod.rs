@@ -17,15 +17,15 @@ use crate::workspace::Workspace;
 
 /// The oldest Python that the pinned packages install on.
 pub const PYTHON: (u32, u32) = (3, 9);
-/// The oldest Node that the JavaScript packages run on, and that has a test runner.
-pub const NODE: (u32, u32) = (20, 0);
+/// The oldest Node that the tools run on which build the console: Vite's `engines`.
+pub const NODE: (u32, u32) = (20, 19);
 /// The package with the demo's data. 1.31 is the last one that has the flights' airports beside the
 /// 231 083 records of `flights-200k.json`; from 3.0 on it has other records under that name.
 const VEGA_DATASETS: &str = "vega-datasets@1.31.1";
 
 pub const INSTALL_PYTHON: &str = "on Debian: apt-get install python3 python3-venv";
 pub const INSTALL_NODE: &str =
-    "on Debian: apt-get install nodejs npm (version 20 or later, or from nodejs.org)";
+    "on Debian: apt-get install nodejs npm (version 20.19 or later, or from nodejs.org)";
 
 /// The Python of the environment with the packages that the interop tests need.
 pub fn python(workspace: &Workspace) -> Result<PathBuf, Failure> {
