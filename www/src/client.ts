@@ -30,6 +30,11 @@ export type SocketChange =
 export interface Clients {
   readonly producer: ProducerClient;
   readonly consumer: ConsumerClient;
+  /**
+   * Closes both. `watch` hears nothing any more, and is let go of: the engine keeps its class of sockets until the clients are
+   * collected, which they would not be while that class leads back to them.
+   */
+  close(): Promise<void>;
 }
 
 /** Patient for as long as somebody looks at the page, and quick to be back. */
@@ -46,14 +51,18 @@ export function clientsOf(target: Target, watch: (change: SocketChange) => void)
     applicationId: "eventhubs-console",
     ...(target.endpoint ? { endpoint: target.endpoint } : {}),
   };
-  return {
-    producer: new ProducerClient(target.connectionString, target.eventHub, { ...common, webSocket: base }),
-    consumer: new ConsumerClient(target.connectionString, target.eventHub, {
-      ...common,
-      webSocket: watched(base, watch),
-      consumerGroup: target.consumerGroup,
-    }),
+  const watcher: Watcher = { tell: watch };
+  const producer = new ProducerClient(target.connectionString, target.eventHub, { ...common, webSocket: base });
+  const consumer = new ConsumerClient(target.connectionString, target.eventHub, {
+    ...common,
+    webSocket: watched(base, watcher),
+    consumerGroup: target.consumerGroup,
+  });
+  const close = async (): Promise<void> => {
+    watcher.tell = undefined;
+    await Promise.allSettled([consumer.close(), producer.close()]);
   };
+  return { producer, consumer, close };
 }
 
 /** Starts a namespace in this page. It is gone with the page. */
@@ -61,15 +70,20 @@ export function startEmulator(): Promise<Emulator> {
   return Emulator.start({ hubs: { eh1: { partitions: 4, consumerGroups: ["cg1"] } } });
 }
 
+/** Who hears of sockets, for as long as anybody does. */
+interface Watcher {
+  tell: ((change: SocketChange) => void) | undefined;
+}
+
 /** A constructor of the same sockets that tells what happens to them. */
-function watched(base: Sockets, tell: (change: SocketChange) => void): Sockets {
+function watched(base: Sockets, watcher: Watcher): Sockets {
   function Watched(url: string, protocols?: string | string[]): InstanceType<Sockets> {
-    tell({ state: "opening" });
+    watcher.tell?.({ state: "opening" });
     const socket = new base(url, protocols);
-    socket.addEventListener("open", () => tell({ state: "open" }));
+    socket.addEventListener("open", () => watcher.tell?.({ state: "open" }));
     socket.addEventListener("close", (event) => {
       const { code, reason } = event as CloseEvent;
-      tell({ state: "closed", code, reason });
+      watcher.tell?.({ state: "closed", code, reason });
     });
     return socket;
   }

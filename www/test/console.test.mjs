@@ -476,9 +476,13 @@ test("disconnecting leaves no connection and no events behind", async (t) => {
     await page.getByRole("form", { name: "The emulator that serves this page" }).waitFor();
   }
   await until("all connections are closed", async () => (await (await fetch(`${emulator.url}status`)).text()).includes("<p>0 connections"));
-  const grown = (await heap()) - before;
-  t.diagnostic(`after five sessions of 10 000 events the page holds ${(grown / 1_000).toFixed(0)} kB more than after none`);
-  assert.ok(grown < 2_000_000, `the page holds ${grown} bytes more than before`);
+  // The engine's part of a client is freed by one collection and its page's part by the next.
+  let grown;
+  await until("the page holds no more than before", async () => {
+    grown = (await heap()) - before;
+    return grown < 2_000_000;
+  });
+  t.diagnostic(`after five sessions of 10 000 events the page holds ${(grown / 1_000).toFixed(0)} kB more than after one without any`);
 });
 
 test("an emulator inside the page needs no server", async (t) => {

@@ -66,6 +66,6 @@ export class Session {
     this.overview.stop();
     this.sender.stop();
     this.tail.stop();
-    await Promise.allSettled([this.#clients.consumer.close(), this.#clients.producer.close()]);
+    await this.#clients.close();
   }
 }

@@ -18,7 +18,9 @@ export const SHORTCUTS: readonly { readonly keys: readonly string[]; readonly do
 /** Listens for the keys above, everywhere but where they are typed. */
 export function listenForShortcuts(): void {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || app.helpOpen.peek()) return;
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+    // As the page has it: the dialog tells some time later that it was closed.
+    if (document.querySelector("dialog[open]")) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;
     if (event.key === "Escape") return escape(target);
     const switches = target.matches("input[type=radio], input[type=checkbox]");
