@@ -23,11 +23,11 @@ pub(super) fn event(body: Bytes, meta: &JsValue) -> Result<EventData, Error> {
     let mut properties = Properties::default();
     let mut has_properties = false;
     for (name, value) in entries(meta.unchecked_ref::<Object>()) {
-        if value.is_undefined() || value.is_null() {
-            continue;
-        }
         match name.as_str() {
-            "value" => event = event.with_body(Body::Value(to_amqp(&value)?)),
+            // Null is a value too.
+            "value" if !value.is_undefined() => event = event.with_body(Body::Value(to_amqp(&value)?)),
+            _ if value.is_undefined() || value.is_null() => {}
+            "noData" => event = event.with_body(Body::Data(vec![None])),
             "sequence" => event = event.with_body(Body::Sequence(sequence(&value)?)),
             "partitionKey" => event = event.with_partition_key(text(&name, &value)?),
             "properties" => {

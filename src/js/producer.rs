@@ -136,6 +136,11 @@ impl Batch {
         added.map_err(|error| thrown(&error))
     }
 
+    /// Another one with the same events: to be sent while this one is kept.
+    pub fn copy(&self) -> Batch {
+        Batch(RefCell::new(self.0.borrow().clone()))
+    }
+
     /// How many events there are.
     #[wasm_bindgen(getter)]
     pub fn length(&self) -> usize {

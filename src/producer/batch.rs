@@ -22,7 +22,7 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EventBatch {
     pub(super) inner: codec::EventBatch,
     pub(super) partition_id: Option<String>,

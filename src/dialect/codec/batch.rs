@@ -22,7 +22,7 @@ const FIRST_ROOM: u64 = 16 * 1024;
 /// Events that are sent together: stored in one partition, in order, all or none.
 ///
 /// An event is encoded once, when it is added, and the batch's size is exactly the size of what is sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EventBatch {
     partition_key: Option<String>,
     /// The envelope's sections in front of the events.

@@ -1,0 +1,45 @@
+// Calls that an AbortSignalLike gives up on, with errors as users know them.
+
+import { AbortError, translated } from "./errors.js";
+import type { AbortSignalLike } from "./types.js";
+
+/** Makes a call; `work` gets a real signal. */
+export async function operation<T>(
+  given: AbortSignalLike | undefined,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (given === undefined || given === null) {
+    try {
+      return await work(undefined);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+  if (given.aborted) throw new AbortError();
+  // What is only like a signal, such as that of `@azure/abort-controller`, is not one that others can be made of.
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(new AbortError());
+  given.addEventListener("abort", abort);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    throw translated(error);
+  } finally {
+    given.removeEventListener("abort", abort);
+  }
+}
+
+/** Resolves after a time, or when it is given up on. */
+export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    // A longer time would be taken for none.
+    const timer = setTimeout(done, Math.min(milliseconds, 0x7fff_ffff));
+    signal.addEventListener("abort", done);
+  });
+}
