@@ -57,9 +57,10 @@ impl Timer {
         if present >= deadline {
             return Poll::Ready(());
         }
-        self.waker.set(Some(cx.waker().clone()));
-        // A timeout whose time has come has either called back or is about to.
-        if self.armed.as_ref().is_some_and(|armed| armed.until <= deadline && armed.until > present) {
+        // The callback takes the waker: where there is none the timeout is over, be it before its time, for Node counts whole
+        // milliseconds on a clock of its own.
+        let is_under_way = self.waker.replace(Some(cx.waker().clone())).is_some();
+        if is_under_way && self.armed.as_ref().is_some_and(|armed| armed.until <= deadline) {
             return Poll::Pending;
         }
         self.disarm();
