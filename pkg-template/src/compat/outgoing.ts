@@ -1,6 +1,7 @@
 // Events as users of `@azure/event-hubs` make them, for the engine.
 
 import type { AmqpAnnotatedMessage } from "./amqp.js";
+import { plain, plainValues } from "./typed.js";
 import type { EventData, ReceivedEventData } from "./types.js";
 
 /** An event as the engine takes it: see src/js/event.rs. */
@@ -67,7 +68,7 @@ function encodeEvent(event: EventData): Encoded {
     throw new Error(`Length of 'messageId' property on the event cannot be greater than ${LONGEST_MESSAGE_ID} characters.`);
   }
   const meta: Record<string, unknown> = {};
-  if (properties) meta["properties"] = properties;
+  if (properties) meta["properties"] = plainValues(properties);
   if (isSet(messageId)) meta["messageId"] = messageId;
   if (isSet(correlationId)) meta["correlationId"] = correlationId;
   if (isSet(contentType)) meta["contentType"] = contentType;
@@ -86,15 +87,15 @@ function encodeMessage(message: AmqpAnnotatedMessage): Encoded {
     meta["creationTime"] = created;
     meta["absoluteExpiryTime"] = Math.min(created + lifetime, LATEST_TIME);
   }
-  if (message.applicationProperties) meta["properties"] = message.applicationProperties;
+  if (message.applicationProperties) meta["properties"] = plainValues(message.applicationProperties);
   const annotations = Object.entries(message.messageAnnotations ?? {}).filter(([name]) => !SERVICE_ANNOTATIONS.has(name));
-  if (annotations.length > 0) meta["annotations"] = Object.fromEntries(annotations);
+  if (annotations.length > 0) meta["annotations"] = plainValues(Object.fromEntries(annotations));
   return finish(message.body, message.bodyType ?? "data", meta);
 }
 
 function finish(given: unknown, kind: Kind, meta: Record<string, unknown>): Encoded {
   const value = given === undefined ? null : given;
-  if (kind === "value") return { body: NOTHING, meta: { ...meta, value } };
+  if (kind === "value") return { body: NOTHING, meta: { ...meta, value: plain(value) } };
   // One section with these items, as the official SDK sends it.
   if (kind === "sequence") return { body: NOTHING, meta: { ...meta, sequence: [Array.isArray(value) ? value : [value]] } };
   if (value === null) return { body: NOTHING, meta: { ...meta, noData: true } };

@@ -5,6 +5,10 @@ import type { AmqpAnnotatedMessage, AmqpMessageProperties } from "./amqp.js";
 import type { LastEnqueuedEventProperties, ReceivedEventData } from "./types.js";
 
 const DECODER = new TextDecoder();
+/** Node's bytes: programs call `body.toString()`. They are a `Uint8Array` as well, which is what the types say. */
+const NODE_BYTES = (globalThis as Record<string, unknown>)["Buffer"] as
+  | { from?(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array }
+  | undefined;
 /** What has a property of its own in an event. */
 const OWN_ANNOTATIONS = new Set(["x-opt-partition-key", "x-opt-sequence-number", "x-opt-enqueued-time", "x-opt-offset"]);
 
@@ -26,9 +30,9 @@ export function receivedEvent(event: ReceivedEvent, skipParsingBodyAsJson: boole
   // Undefined where there are none: what is there is seen in logs and copies.
   if (message.applicationProperties !== undefined) data.properties = numbersOfDates(message.applicationProperties) as Record<string, unknown>;
   const { correlationId, contentType, messageId } = message.properties;
-  if (correlationId !== undefined) data.correlationId = correlationId as string;
+  if (correlationId !== undefined) data.correlationId = nodeBytes(correlationId) as string;
   if (contentType !== undefined) data.contentType = contentType;
-  if (messageId !== undefined) data.messageId = messageId as string;
+  if (messageId !== undefined) data.messageId = nodeBytes(messageId) as string;
   return data;
 }
 
@@ -52,8 +56,13 @@ function bodyOf({ data, value, sequence }: AmqpMessage, skip: boolean): Body {
   }
   // A value of bytes counts as data, as in the official SDK.
   if (data === undefined && !(value instanceof Uint8Array)) return { body: value, bodyType: "value", raw: value };
-  const raw = data === undefined ? value : data.length === 1 ? data[0] : data;
+  const raw = data === undefined ? nodeBytes(value) : data.length === 1 ? nodeBytes(data[0]) : data.map(nodeBytes);
   return { body: skip ? raw : parsed(raw), bodyType: "data", raw };
+}
+
+function nodeBytes(value: unknown): unknown {
+  if (!(value instanceof Uint8Array) || typeof NODE_BYTES?.from !== "function") return value;
+  return NODE_BYTES.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
 /** What is no JSON is left as bytes. */
@@ -99,6 +108,7 @@ function annotated(message: AmqpMessage, body: unknown, bodyType: Body["bodyType
 function numbersOfDates(thing: unknown): unknown {
   if (thing instanceof Date) return thing.getTime();
   if (Array.isArray(thing)) return thing.map(numbersOfDates);
+  if (thing instanceof Uint8Array) return nodeBytes(thing);
   if (typeof thing !== "object" || thing === null || ArrayBuffer.isView(thing) || thing instanceof Map) return thing;
   return Object.fromEntries(Object.entries(thing).map(([name, value]) => [name, numbersOfDates(value)]));
 }
