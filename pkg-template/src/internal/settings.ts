@@ -87,10 +87,10 @@ export async function connect<C>(
   target: Target,
   make: (engine: Engine, settings: unknown, webSocket: unknown, options: unknown, tokens: unknown) => C,
 ): Promise<C> {
-  const running = await engine();
-  let webSocket: unknown = target.webSocket;
-  if (webSocket === undefined && typeof WebSocket === "undefined") webSocket = await spareWebSocket();
-  return make(running, target.settings, webSocket, target.webSocketOptions, target.tokens);
+  const lacksWebSocket = target.webSocket === undefined && typeof WebSocket === "undefined";
+  // Together: the engine is compiled by other threads, and `ws` with all that it needs of Node takes this one as long again.
+  const [running, spare] = await Promise.all([engine(), lacksWebSocket ? spareWebSocket() : undefined]);
+  return make(running, target.settings, target.webSocket ?? spare, target.webSocketOptions, target.tokens);
 }
 
 function oneObject(what: string, given: readonly unknown[], own: Record<string, Rule>): Connection {

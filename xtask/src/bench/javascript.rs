@@ -281,12 +281,21 @@ fn starting(title: &str, rows: &[Row<'_>]) {
 }
 
 fn smoothness(title: &str, rows: &[Row<'_>]) {
-    let heading = [title, "arrived/s", "longest task, ms", "> 50 ms", "p99 task, ms", "thread busy", "goal"];
+    let heading = [
+        title,
+        "arrived/s",
+        "longest task, ms",
+        "on the core",
+        "> 50 ms",
+        "p99 task, ms",
+        "thread busy",
+        "goal",
+    ];
     let mut table = Table::new(heading);
     for row in rows {
         let name = row.contender.name;
         let Ok(measured) = &row.outcome else {
-            table.row([name, "–", "", "", "", "", ""].map(str::to_owned));
+            table.row([name, "–", "", "", "", "", "", ""].map(str::to_owned));
             continue;
         };
         let number = |name: &str| measured.line[name].as_f64().unwrap_or(f64::NAN);
@@ -303,6 +312,7 @@ fn smoothness(title: &str, rows: &[Row<'_>]) {
             name.to_owned(),
             grouped(measured.rate()),
             format!("{longest:.1}"),
+            format!("{:.1}", number("longestRunMillis")),
             format!("{:.0}", number("over50")),
             format!("{:.1}", number("p99Millis")),
             format!("{:.0} %", 100.0 * number("busy")),
