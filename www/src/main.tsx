@@ -4,7 +4,11 @@ import "./style/base.css";
 import "./style/controls.css";
 import "./style/connect.css";
 import "./style/workbench.css";
-import "./style/panels.css";
+import "./style/rail.css";
+import "./style/tail.css";
+import "./style/side.css";
+import "./style/help.css";
+import "./style/narrow.css";
 import { listenForShortcuts } from "./ui/shortcuts.ts";
 import { Shell } from "./ui/shell.tsx";
 
