@@ -5,13 +5,15 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { factory, factoryTypes } from "./factory.mjs";
+import { shortened } from "./names.mjs";
 import { fingerprint, run, step, template, tool } from "./steps.mjs";
 
 /**
  * wasm-opt shrinks the file and can still make the compressed one bigger: all are tried, the smallest is taken.
- * More attempts (-Os, -O2 -Oz, --converge) take a minute and gain less than 0.2 %.
+ * More attempts (-Os, -O2 -Oz, --converge) take a minute and gain less than 0.2 %. The lowest memory is the end of the
+ * stack, which nothing that does not overflow it ever reaches.
  */
-const ATTEMPTS = [[], ["-Oz"]];
+const ATTEMPTS = [[], ["-Oz", "--low-memory-unused"]];
 
 /** Modules that are instantiated more than once: see factory.mjs. */
 const FACTORIES = ["eventhubs-emulator"];
@@ -32,10 +34,10 @@ export async function optimised({ name, file, tools, bindgen, cache, quick }) {
       ...["--remove-name-section", "--remove-producers-section", file],
     ]);
     const linked = join(folder, `${name}_bg.wasm`);
-    const { bytes, how } = await smallest(linked, quick ? [[]] : ATTEMPTS);
-    refuseForeignImports(name, bytes);
+    const { bytes: named, how } = await smallest(linked, quick ? [[]] : ATTEMPTS);
+    refuseForeignImports(name, named);
+    const { bytes, glue: code } = shortened(named, await readFile(join(folder, `${name}.js`), "utf8"));
     await writeFile(result, bytes);
-    const code = await readFile(join(folder, `${name}.js`), "utf8");
     const types = await readFile(join(folder, `${name}.d.ts`), "utf8");
     const many = FACTORIES.includes(name);
     await writeFile(join(glue, `${name}.js`), many ? factory(code) : code);
