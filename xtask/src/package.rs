@@ -12,14 +12,22 @@ use crate::workspace::Workspace;
 
 /// The modules of the package and the crate's features that each is made with.
 const MODULES: [Module; 2] = [
-    Module { name: "eventhubs", features: "js" },
-    Module { name: "eventhubs-emulator", features: "js-emulator" },
+    Module { name: "eventhubs", features: "js", counts_bytes: true },
+    Module { name: "eventhubs-emulator", features: "js-emulator", counts_bytes: false },
 ];
 
 pub struct Module {
     pub name: &'static str,
     features: &'static str,
+    /// Whether pages load it, so that the standard library is made smaller, too.
+    counts_bytes: bool,
 }
+
+/// SHA-256 in a loop instead of unrolled: it signs a token now and then.
+const COMPACT: &str = r#"--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact""#;
+/// What only the compiler's development versions offer, and those of other days when they are told that they may: no text and
+/// no place in the sources for a panic, which is a trap; nothing printed for programmers. See ARCHITECTURE.md.
+const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
 
 /// What was built, and where.
 pub struct Package {
@@ -113,18 +121,33 @@ impl Module {
     pub fn link(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         // A folder of its own: Cargo gives both modules the same file name, and would overwrite one with the other.
         let target = workspace.target().join("wasm").join(self.name);
+        let linked = target.join("wasm32-unknown-unknown/wasm/eventhubs.wasm");
+        let doing = format!("Compiling {}.wasm", self.name);
+        if self.counts_bytes {
+            let small = prepare::rust_sources(workspace).and_then(|()| {
+                let mut build = self.command(workspace, &target);
+                build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", format!("{SMALLEST} {COMPACT}"));
+                build.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+                quiet(workspace, &format!("{doing} and a standard library of its own"), &mut build)
+            });
+            match small {
+                Ok(()) => return Ok(linked),
+                Err(why) => println!(
+                    "  {}.wasm is made with the standard library as it comes, and some 10 % larger: {why}",
+                    self.name
+                ),
+            }
+        }
+        quiet(workspace, &doing, self.command(workspace, &target).env("RUSTFLAGS", COMPACT))?;
+        Ok(linked)
+    }
+
+    fn command(&self, workspace: &Workspace, target: &Path) -> Command {
         let mut build = cargo(workspace);
         // The crate type is said here and not in Cargo.toml: a native build has no use for a cdylib.
         build.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown"]);
-        build.args([
-            "--profile",
-            "wasm",
-            "--no-default-features",
-            "--features",
-            self.features,
-            "--target-dir",
-        ]);
-        quiet(workspace, &format!("Compiling {}.wasm", self.name), build.arg(&target))?;
-        Ok(target.join("wasm32-unknown-unknown/wasm/eventhubs.wasm"))
+        build.args(["--profile", "wasm", "--no-default-features", "--features", self.features]);
+        build.arg("--target-dir").arg(target);
+        build
     }
 }

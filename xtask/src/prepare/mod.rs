@@ -5,7 +5,8 @@ mod wasm;
 
 pub use browser::{Browser, INSTALL_BROWSER, browser, find_browser};
 pub use wasm::{
-    INSTALL_TARGET, find_wasm_bindgen, find_wasm_pack, find_wasm_target, wasm_bindgen, wasm_pack, wasm_target,
+    INSTALL_TARGET, find_wasm_bindgen, find_wasm_pack, find_wasm_target, rust_sources, wasm_bindgen,
+    wasm_pack, wasm_target,
 };
 
 use std::path::{Path, PathBuf};

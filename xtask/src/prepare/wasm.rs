@@ -32,6 +32,24 @@ pub fn wasm_target(workspace: &Workspace) -> Result<(), Failure> {
     )
 }
 
+/// The sources of the standard library, to compile it for one's own needs.
+pub fn rust_sources(workspace: &Workspace) -> Result<(), Failure> {
+    let sysroot = answer("rustc", &["--print", "sysroot"]).unwrap_or_default();
+    if Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").is_file() {
+        return Ok(());
+    }
+    if answer("rustup", &["--version"]).is_none() {
+        return Err(Failure::new(
+            "the standard library's sources are missing (rustup component add rust-src)",
+        ));
+    }
+    quiet(
+        workspace,
+        "Installing the standard library's sources",
+        Command::new("rustup").current_dir(workspace.root()).args(["component", "add", "rust-src"]),
+    )
+}
+
 /// Where the target's standard library is.
 pub fn find_wasm_target() -> Option<String> {
     let sysroot = answer("rustc", &["--print", "sysroot"])?;
