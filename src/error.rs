@@ -277,6 +277,12 @@ impl StdError for Error {
     }
 }
 
+/// The beginning of a text that somebody gave, as it may stand in an error: on one line, and not too long.
+pub(crate) fn shown(text: &str, longest: usize) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(longest).map(plain).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,8 @@ use crate::model::value::Symbol;
 
 /// One AMQP connection, without its socket.
 pub struct Connection {
-    pub(super) is_server: bool,
+    /// Asked for by [`is_server`](Self::is_server).
+    serves: bool,
     pub(super) config: Config,
     pub(super) phase: Phase,
     is_authenticated: bool,
@@ -93,7 +94,7 @@ impl Connection {
 
     fn new(is_server: bool, config: Config, now: Moment) -> Self {
         Connection {
-            is_server,
+            serves: is_server,
             config,
             phase: Phase::Header,
             is_authenticated: false,
@@ -171,6 +172,11 @@ impl Connection {
             }
             _ => {}
         }
+    }
+
+    /// Which role this is. A page's client never serves, and shall not be sent the code for it.
+    pub(super) fn is_server(&self) -> bool {
+        cfg!(any(test, feature = "emulator", not(feature = "js"))) && self.serves
     }
 
     /// Whether [`Event::Closed`] has been or is about to be reported.
@@ -301,7 +307,7 @@ impl Connection {
 
     fn on_header(&mut self, header: &[u8]) -> Result<(), Violation> {
         if header == SASL_HEADER && !self.is_authenticated {
-            if self.is_server {
+            if self.is_server() {
                 self.out.extend_from_slice(&SASL_HEADER);
                 let mechanisms = ["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"].map(Symbol::from_static);
                 frame::put(&mut self.out, Kind::Sasl, 0, |out| perf::put_sasl_mechanisms(out, &mechanisms));
@@ -309,8 +315,8 @@ impl Connection {
             self.phase = Phase::Sasl;
             return Ok(());
         }
-        if header == AMQP_HEADER && (self.is_server || self.is_authenticated) {
-            if self.is_server {
+        if header == AMQP_HEADER && (self.is_server() || self.is_authenticated) {
+            if self.is_server() {
                 self.out.extend_from_slice(&AMQP_HEADER);
             }
             self.phase = Phase::Open;
@@ -362,7 +368,7 @@ impl Connection {
 
     fn on_sasl(&mut self, code: u64, reader: &mut Reader<'_>) -> Result<(), Violation> {
         match code {
-            perf::SASL_INIT if self.is_server => {
+            perf::SASL_INIT if self.is_server() => {
                 let (mechanism, response) = perf::sasl_init(reader)?;
                 if !["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"].contains(&mechanism.as_str()) {
                     frame::put(&mut self.out, Kind::Sasl, 0, |out| perf::put_sasl_outcome(out, SASL_AUTH));
@@ -373,7 +379,7 @@ impl Connection {
                 self.events.push_back(Event::Sasl { mechanism, response });
                 Ok(())
             }
-            perf::SASL_MECHANISMS if !self.is_server => {
+            perf::SASL_MECHANISMS if !self.is_server() => {
                 let offered = perf::sasl_mechanisms(reader)?;
                 let (mechanism, response) = self.config.sasl.init();
                 if !offered.is_empty() && !offered.contains(&mechanism) {
@@ -386,7 +392,7 @@ impl Connection {
                 });
                 Ok(())
             }
-            perf::SASL_OUTCOME if !self.is_server => {
+            perf::SASL_OUTCOME if !self.is_server() => {
                 let code = perf::sasl_outcome(reader)?;
                 if code != SASL_OK {
                     self.finish(CloseReason::Sasl(code));
@@ -409,7 +415,7 @@ impl Connection {
             idle_timeout: open.idle_timeout.map(|millis| Duration::from_millis(u64::from(millis))),
         };
         self.phase = Phase::Opened;
-        if self.is_server {
+        if self.is_server() {
             self.put_open();
         }
         self.events.push_back(Event::Opened(Box::new(open)));
@@ -441,7 +447,7 @@ impl Connection {
     /// The peer broke the protocol: tells it so where it can still hear it, and ends the connection.
     pub(super) fn fail(&mut self, violation: Violation) {
         if violation.condition == NOT_AMQP {
-            if self.is_server {
+            if self.is_server() {
                 // What the standard asks for: the header that we would have understood.
                 self.out.extend_from_slice(&SASL_HEADER);
             }
@@ -449,7 +455,7 @@ impl Connection {
         }
         let error = AmqpError::new(violation.condition, violation.description);
         match self.phase {
-            Phase::Open if self.is_server => {
+            Phase::Open if self.is_server() => {
                 self.put_open();
                 self.put_close(Some(&error));
             }
@@ -527,7 +533,7 @@ impl SaslProfile {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("is_server", &self.is_server)
+            .field("is_server", &self.is_server())
             .field("phase", &self.phase)
             .field("links", &self.links.len())
             .finish_non_exhaustive()

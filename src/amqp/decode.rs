@@ -107,15 +107,29 @@ impl<'a> Reader<'a> {
         Ok((start, self.pos))
     }
 
-    fn text(&mut self, wide: bool) -> Result<&'a str, DecodeError> {
+    /// The number behind a constructor of fixed width; up to eight bytes.
+    fn number(&mut self, code: u8) -> Result<u64, DecodeError> {
+        Ok(match code >> 4 {
+            0x5 => u64::from(self.u8()?),
+            0x6 => u64::from(u16::from_be_bytes(self.array()?)),
+            0x7 => u64::from(self.u32()?),
+            0x8 => u64::from_be_bytes(self.array()?),
+            _ => 0,
+        })
+    }
+
+    fn span(&mut self, wide: bool) -> Result<(usize, usize), DecodeError> {
         let len = self.size(wide)?;
-        let (start, end) = self.advance(len)?;
+        self.advance(len)
+    }
+
+    fn text(&mut self, wide: bool) -> Result<&'a str, DecodeError> {
+        let (start, end) = self.span(wide)?;
         std::str::from_utf8(&self.bytes[start..end]).map_err(|_| DecodeError("text that is not UTF-8"))
     }
 
     fn binary(&mut self, wide: bool) -> Result<Bytes, DecodeError> {
-        let len = self.size(wide)?;
-        let (start, end) = self.advance(len)?;
+        let (start, end) = self.span(wide)?;
         Ok(self.bytes.slice(start..end))
     }
 
@@ -227,43 +241,35 @@ impl<'a> Reader<'a> {
     }
 
     fn value_of(&mut self, code: u8, depth: u8) -> Result<Value, DecodeError> {
+        // What the widths of the fixed ones have in common is read first: the table below is then only a table.
+        let n = self.number(code)?;
         Ok(match code {
             0x40 => Value::Null,
             0x41 => Value::Bool(true),
             0x42 => Value::Bool(false),
-            0x56 => match self.u8()? {
-                0 => Value::Bool(false),
-                1 => Value::Bool(true),
-                _ => return Err(DecodeError("a boolean that is neither true nor false")),
-            },
-            0x50 => Value::Ubyte(self.u8()?),
-            0x60 => Value::Ushort(u16::from_be_bytes(self.array()?)),
-            0x70 => Value::Uint(self.u32()?),
-            0x52 => Value::Uint(u32::from(self.u8()?)),
-            0x43 => Value::Uint(0),
-            0x80 => Value::Ulong(u64::from_be_bytes(self.array()?)),
-            0x53 => Value::Ulong(u64::from(self.u8()?)),
-            0x44 => Value::Ulong(0),
-            0x51 => Value::Byte(self.u8()? as i8),
-            0x61 => Value::Short(i16::from_be_bytes(self.array()?)),
-            0x71 => Value::Int(i32::from_be_bytes(self.array()?)),
-            0x54 => Value::Int(i32::from(self.u8()? as i8)),
-            0x81 => Value::Long(i64::from_be_bytes(self.array()?)),
-            0x55 => Value::Long(i64::from(self.u8()? as i8)),
-            0x72 => Value::Float(f32::from_be_bytes(self.array()?)),
-            0x82 => Value::Double(f64::from_be_bytes(self.array()?)),
-            0x74 => Value::Decimal32(self.array()?),
-            0x84 => Value::Decimal64(self.array()?),
+            0x56 if n > 1 => return Err(DecodeError("a boolean that is neither true nor false")),
+            0x56 => Value::Bool(n == 1),
+            0x50 => Value::Ubyte(n as u8),
+            0x60 => Value::Ushort(n as u16),
+            0x70 | 0x52 | 0x43 => Value::Uint(n as u32),
+            0x80 | 0x53 | 0x44 => Value::Ulong(n),
+            0x51 => Value::Byte(n as i8),
+            0x61 => Value::Short(n as i16),
+            0x71 => Value::Int(n as i32),
+            0x54 => Value::Int(i32::from(n as i8)),
+            0x81 => Value::Long(n as i64),
+            0x55 => Value::Long(i64::from(n as i8)),
+            0x72 => Value::Float(f32::from_bits(n as u32)),
+            0x82 => Value::Double(f64::from_bits(n)),
+            0x74 => Value::Decimal32((n as u32).to_be_bytes()),
+            0x84 => Value::Decimal64(n.to_be_bytes()),
             0x94 => Value::Decimal128(self.array()?),
-            0x73 => Value::Char(char::from_u32(self.u32()?).ok_or(DecodeError("a char that is none"))?),
-            0x83 => Value::Timestamp(Timestamp::from_millis(i64::from_be_bytes(self.array()?))),
+            0x73 => Value::Char(char::from_u32(n as u32).ok_or(DecodeError("a char that is none"))?),
+            0x83 => Value::Timestamp(Timestamp::from_millis(n as i64)),
             0x98 => Value::Uuid(Uuid::from_bytes(self.array()?)),
-            0xa0 => Value::Binary(self.binary(false)?),
-            0xb0 => Value::Binary(self.binary(true)?),
-            0xa1 => Value::String(self.text(false)?.to_owned()),
-            0xb1 => Value::String(self.text(true)?.to_owned()),
-            0xa3 => Value::Symbol(Symbol::from(self.text(false)?.to_owned())),
-            0xb3 => Value::Symbol(Symbol::from(self.text(true)?.to_owned())),
+            0xa0 | 0xb0 => Value::Binary(self.binary(code == 0xb0)?),
+            0xa1 | 0xb1 => Value::String(self.text(code == 0xb1)?.to_owned()),
+            0xa3 | 0xb3 => Value::Symbol(Symbol::from(self.text(code == 0xb3)?.to_owned())),
             0x45 => Value::List(Vec::new()),
             0xc0 | 0xd0 => Value::List(self.elements(code == 0xd0, depth)?),
             0xc1 | 0xd1 => {
@@ -333,173 +339,217 @@ impl<'a> Reader<'a> {
 }
 
 /// The fields of a composite: those left out at the end are null.
+///
+/// What is wrong with one is remembered, the fields behind it read as null, and [`finish`](Self::finish) tells: with an
+/// error to be handed on at every field, reading would be several times the code.
 #[derive(Debug)]
 pub(crate) struct Fields<'r, 'a> {
     reader: &'r mut Reader<'a>,
     left: u32,
     end: usize,
+    error: Option<DecodeError>,
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// Reads the list's head; what follows behind the list is reached by [`finish`](Self::finish).
-    pub(crate) fn of(reader: &'r mut Reader<'a>) -> Result<Self, DecodeError> {
-        let list = reader.list()?;
-        Ok(Fields { left: list.count, end: list.end, reader })
+    /// Reads the list's head.
+    pub(crate) fn of(reader: &'r mut Reader<'a>) -> Self {
+        match reader.list() {
+            Ok(list) => Fields { left: list.count, end: list.end, error: None, reader },
+            Err(error) => Fields { left: 0, end: reader.pos, error: Some(error), reader },
+        }
     }
 
-    /// Passes over fields that are not of interest.
-    pub(crate) fn finish(self) {
+    /// Passes over fields that are not of interest: the reader stands behind the list.
+    ///
+    /// # Errors
+    /// The first that was found in any field.
+    pub(crate) fn finish(self) -> Result<(), DecodeError> {
         self.reader.pos = self.end;
+        self.error.map_or(Ok(()), Err)
     }
 
-    fn code(&mut self) -> Result<Option<u8>, DecodeError> {
+    /// Something is wrong.
+    pub(crate) fn fail(&mut self, error: DecodeError) {
+        self.error.get_or_insert(error);
+        self.left = 0;
+    }
+
+    fn code(&mut self) -> u8 {
         if self.left == 0 {
-            return Ok(None);
+            return NULL;
         }
         self.left -= 1;
-        if self.reader.pos >= self.end {
-            return Err(CUT_SHORT);
-        }
-        Ok(Some(self.reader.u8()?).filter(|code| *code != 0x40))
-    }
-
-    pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
-        match self.code()? {
-            None => Ok(()),
-            Some(_) => {
-                self.reader.pos -= 1;
-                self.reader.skip()
+        match self.reader.bytes.get(self.reader.pos) {
+            Some(code) if self.reader.pos < self.end => {
+                self.reader.pos += 1;
+                *code
+            }
+            _ => {
+                self.fail(CUT_SHORT);
+                NULL
             }
         }
     }
 
-    pub(crate) fn value(&mut self) -> Result<Option<Value>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(_) => {
-                self.reader.pos -= 1;
-                self.reader.value().map(Some)
+    /// Reads on with `read`, unless the field is null.
+    fn with<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>) -> Option<T> {
+        if self.code() == NULL {
+            return None;
+        }
+        self.reader.pos -= 1;
+        let read = read(self.reader);
+        self.good(read)
+    }
+
+    fn good<T>(&mut self, read: Result<T, DecodeError>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(error);
+                None
             }
         }
     }
 
-    pub(crate) fn bool(&mut self) -> Result<Option<bool>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x41) => Ok(Some(true)),
-            Some(0x42) => Ok(Some(false)),
-            Some(0x56) => Ok(Some(self.reader.u8()? != 0)),
-            Some(_) => Err(WRONG_TYPE),
+    pub(crate) fn skip(&mut self) {
+        self.with(Reader::skip);
+    }
+
+    pub(crate) fn value(&mut self) -> Option<Value> {
+        self.with(Reader::value)
+    }
+
+    pub(crate) fn bool(&mut self) -> Option<bool> {
+        match self.code() {
+            NULL => None,
+            0x41 => Some(true),
+            0x42 => Some(false),
+            0x56 => {
+                let byte = self.reader.u8();
+                self.good(byte).map(|byte| byte != 0)
+            }
+            _ => self.wrong(),
         }
     }
 
-    pub(crate) fn u8(&mut self) -> Result<Option<u8>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x50) => self.reader.u8().map(Some),
-            Some(_) => Err(WRONG_TYPE),
-        }
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.number(&[0x50]).map(|number| number as u8)
     }
 
-    pub(crate) fn u16(&mut self) -> Result<Option<u16>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x60) => Ok(Some(u16::from_be_bytes(self.reader.array()?))),
-            Some(_) => Err(WRONG_TYPE),
-        }
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.number(&[0x60]).map(|number| number as u16)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<Option<u32>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x70) => self.reader.u32().map(Some),
-            Some(0x52) => Ok(Some(u32::from(self.reader.u8()?))),
-            Some(0x43) => Ok(Some(0)),
-            Some(_) => Err(WRONG_TYPE),
-        }
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.number(&[0x70, 0x52, 0x43]).map(|number| number as u32)
     }
 
-    pub(crate) fn u64(&mut self) -> Result<Option<u64>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x80) => Ok(Some(u64::from_be_bytes(self.reader.array()?))),
-            Some(0x53) => Ok(Some(u64::from(self.reader.u8()?))),
-            Some(0x44) => Ok(Some(0)),
-            Some(_) => Err(WRONG_TYPE),
-        }
+    /// A field that must be there.
+    pub(crate) fn required_u32(&mut self, missing: &'static str) -> u32 {
+        self.u32().unwrap_or_else(|| {
+            self.fail(DecodeError(missing));
+            0
+        })
     }
 
-    pub(crate) fn timestamp(&mut self) -> Result<Option<Timestamp>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(0x83) => Ok(Some(Timestamp::from_millis(i64::from_be_bytes(self.reader.array()?)))),
-            Some(_) => Err(WRONG_TYPE),
-        }
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.number(&[0x80, 0x53, 0x44])
     }
 
-    pub(crate) fn binary(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(code @ (0xa0 | 0xb0)) => self.reader.binary(code == 0xb0).map(Some),
-            Some(_) => Err(WRONG_TYPE),
+    pub(crate) fn timestamp(&mut self) -> Option<Timestamp> {
+        self.number(&[0x83]).map(|millis| Timestamp::from_millis(millis as i64))
+    }
+
+    /// A number in one of the encodings that `codes` name.
+    fn number(&mut self, codes: &[u8]) -> Option<u64> {
+        let code = self.code();
+        if code == NULL {
+            return None;
         }
+        if !codes.contains(&code) {
+            return self.wrong();
+        }
+        let number = self.reader.number(code);
+        self.good(number)
+    }
+
+    pub(crate) fn binary(&mut self) -> Option<Bytes> {
+        let (start, end) = self.binary_span()?;
+        Some(self.reader.slice(start, end))
     }
 
     /// Where a binary lies, without a slice of it.
-    pub(crate) fn binary_span(&mut self) -> Result<Option<(usize, usize)>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(code @ (0xa0 | 0xb0)) => {
-                let len = self.reader.size(code == 0xb0)?;
-                self.reader.advance(len).map(Some)
+    pub(crate) fn binary_span(&mut self) -> Option<(usize, usize)> {
+        match self.code() {
+            NULL => None,
+            code @ (0xa0 | 0xb0) => {
+                let span = self.reader.span(code == 0xb0);
+                self.good(span)
             }
-            Some(_) => Err(WRONG_TYPE),
+            _ => self.wrong(),
         }
     }
 
     /// A string; a symbol is taken for one.
-    pub(crate) fn string(&mut self) -> Result<Option<String>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(code @ (0xa1 | 0xb1 | 0xa3 | 0xb3)) => {
-                self.reader.text(code >> 4 == 0xb).map(|text| Some(text.to_owned()))
+    pub(crate) fn string(&mut self) -> Option<String> {
+        match self.code() {
+            NULL => None,
+            code @ (0xa1 | 0xb1 | 0xa3 | 0xb3) => {
+                let text = self.reader.text(code >> 4 == 0xb);
+                self.good(text).map(str::to_owned)
             }
-            Some(_) => Err(WRONG_TYPE),
+            _ => self.wrong(),
         }
     }
 
     /// A symbol; a string is taken for one.
-    pub(crate) fn symbol(&mut self) -> Result<Option<Symbol>, DecodeError> {
-        Ok(self.string()?.map(Symbol::from))
+    pub(crate) fn symbol(&mut self) -> Option<Symbol> {
+        self.string().map(Symbol::from)
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_string(&mut self, missing: &'static str) -> String {
+        self.string().unwrap_or_else(|| {
+            self.fail(DecodeError(missing));
+            String::new()
+        })
     }
 
     /// One symbol or an array of symbols, as `multiple="true"` fields are.
-    pub(crate) fn symbols(&mut self) -> Result<Vec<Symbol>, DecodeError> {
-        let one = |value| match value {
-            Value::Symbol(symbol) => Ok(symbol),
-            Value::String(text) => Ok(Symbol::from(text)),
-            _ => Err(WRONG_TYPE),
+    pub(crate) fn symbols(&mut self) -> Vec<Symbol> {
+        let values = match self.value() {
+            None => return Vec::new(),
+            Some(Value::Array(values) | Value::List(values)) => values,
+            Some(value) => vec![value],
         };
-        match self.value()? {
-            None => Ok(Vec::new()),
-            Some(Value::Array(values) | Value::List(values)) => values.into_iter().map(one).collect(),
-            Some(value) => Ok(vec![one(value)?]),
+        let mut symbols = Vec::with_capacity(values.len());
+        for value in values {
+            symbols.extend(self.symbol_of(value));
         }
+        symbols
     }
 
     /// A map with symbol keys.
-    pub(crate) fn symbol_map(&mut self) -> Result<Vec<(Symbol, Value)>, DecodeError> {
-        match self.value()? {
-            None => Ok(Vec::new()),
-            Some(Value::Map(entries)) => entries
-                .into_iter()
-                .map(|(key, value)| match key {
-                    Value::Symbol(key) => Ok((key, value)),
-                    Value::String(key) => Ok((Symbol::from(key), value)),
-                    _ => Err(WRONG_TYPE),
-                })
-                .collect(),
-            Some(_) => Err(WRONG_TYPE),
+    pub(crate) fn symbol_map(&mut self) -> Vec<(Symbol, Value)> {
+        let mut map = Vec::new();
+        match self.value() {
+            None => {}
+            Some(Value::Map(entries)) => {
+                map.reserve_exact(entries.len());
+                for (key, value) in entries {
+                    map.extend(self.symbol_of(key).map(|key| (key, value)));
+                }
+            }
+            Some(_) => self.fail(WRONG_TYPE),
+        }
+        map
+    }
+
+    fn symbol_of(&mut self, value: Value) -> Option<Symbol> {
+        match value {
+            Value::Symbol(symbol) => Some(symbol),
+            Value::String(text) => Some(Symbol::from(text)),
+            _ => self.wrong(),
         }
     }
 
@@ -507,17 +557,17 @@ impl<'r, 'a> Fields<'r, 'a> {
     pub(crate) fn composite<T>(
         &mut self,
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
-    ) -> Result<Option<T>, DecodeError> {
-        match self.code()? {
-            None => Ok(None),
-            Some(_) => {
-                self.reader.pos -= 1;
-                read(self.reader).map(Some)
-            }
-        }
+    ) -> Option<T> {
+        self.with(read)
+    }
+
+    fn wrong<T>(&mut self) -> Option<T> {
+        self.fail(WRONG_TYPE);
+        None
     }
 }
 
+const NULL: u8 = 0x40;
 const CUT_SHORT: DecodeError = DecodeError("bytes that end too soon");
 const TOO_DEEP: DecodeError = DecodeError("values that nest too deep");
 const UNKNOWN_CODE: DecodeError = DecodeError("an unknown type code");

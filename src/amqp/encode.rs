@@ -81,8 +81,14 @@ pub fn ulong(out: &mut BytesMut, n: u64) {
 
 /// Appends a compound value whose `count` elements `body` writes: with the small head where it fits.
 pub fn compound(out: &mut BytesMut, small: u8, large: u8, count: usize, body: impl FnOnce(&mut BytesMut)) {
-    let start = out.len();
-    compound_large(out, large, count, body);
+    let start = begin(out, large);
+    body(out);
+    finish(out, start, count);
+    shorten(out, start, small, count);
+}
+
+/// Gives a compound value the small head where it fits.
+fn shorten(out: &mut BytesMut, start: usize, small: u8, count: usize) {
     let len = out.len() - start - LARGE_HEAD;
     if len < 255 && count <= 255 {
         out.copy_within(start + LARGE_HEAD.., start + SMALL_HEAD);
@@ -93,10 +99,19 @@ pub fn compound(out: &mut BytesMut, small: u8, large: u8, count: usize, body: im
 
 /// Appends a compound value with the large head.
 pub(crate) fn compound_large(out: &mut BytesMut, code: u8, count: usize, body: impl FnOnce(&mut BytesMut)) {
-    let start = out.len();
-    out.put_u8(code);
-    out.put_u64(0);
+    let start = begin(out, code);
     body(out);
+    finish(out, start, count);
+}
+
+/// The large head, not filled in; where it is.
+fn begin(out: &mut BytesMut, code: u8) -> usize {
+    let start = out.len();
+    out.put_slice(&[code, 0, 0, 0, 0, 0, 0, 0, 0]);
+    start
+}
+
+fn finish(out: &mut BytesMut, start: usize, count: usize) {
     let size = (out.len() - start - 5) as u32;
     out[start + 1..start + 5].copy_from_slice(&size.to_be_bytes());
     out[start + 5..start + 9].copy_from_slice(&(count as u32).to_be_bytes());
@@ -157,9 +172,18 @@ fn is_uniform(elements: &[Value]) -> bool {
 fn same_constructor(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Described(a), Value::Described(b)) => {
-            a.descriptor == b.descriptor && same_constructor(&a.value, &b.value)
+            same_descriptor(&a.descriptor, &b.descriptor) && same_constructor(&a.value, &b.value)
         }
         _ => wide_code(a) == wide_code(b),
+    }
+}
+
+/// Descriptors are numbers or symbols; of others it is not worth knowing.
+fn same_descriptor(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Ulong(a), Value::Ulong(b)) => a == b,
+        (Value::Symbol(a), Value::Symbol(b)) => a == b,
+        _ => false,
     }
 }
 
@@ -204,24 +228,27 @@ fn wide_code(value: &Value) -> u8 {
 
 /// The bytes of `value` behind its widest constructor.
 fn wide(out: &mut BytesMut, value: &Value) {
+    let (number, width) = match value {
+        Value::Bool(b) => (u64::from(*b), 1),
+        Value::Ubyte(n) => (u64::from(*n), 1),
+        Value::Byte(n) => (*n as u64, 1),
+        Value::Ushort(n) => (u64::from(*n), 2),
+        Value::Short(n) => (*n as u64, 2),
+        Value::Uint(n) => (u64::from(*n), 4),
+        Value::Int(n) => (*n as u64, 4),
+        Value::Float(n) => (u64::from(n.to_bits()), 4),
+        Value::Char(c) => (u64::from(*c), 4),
+        Value::Ulong(n) => (*n, 8),
+        Value::Long(n) => (*n as u64, 8),
+        Value::Double(n) => (n.to_bits(), 8),
+        Value::Timestamp(time) => (time.as_millis() as u64, 8),
+        _ => (0, 0),
+    };
+    out.put_slice(&number.to_be_bytes()[8 - width..]);
     match value {
-        Value::Null => {}
-        Value::Bool(b) => out.put_u8(u8::from(*b)),
-        Value::Ubyte(n) => out.put_u8(*n),
-        Value::Ushort(n) => out.put_u16(*n),
-        Value::Uint(n) => out.put_u32(*n),
-        Value::Ulong(n) => out.put_u64(*n),
-        Value::Byte(n) => out.put_i8(*n),
-        Value::Short(n) => out.put_i16(*n),
-        Value::Int(n) => out.put_i32(*n),
-        Value::Long(n) => out.put_i64(*n),
-        Value::Float(n) => out.put_f32(*n),
-        Value::Double(n) => out.put_f64(*n),
         Value::Decimal32(bytes) => out.put_slice(bytes),
         Value::Decimal64(bytes) => out.put_slice(bytes),
         Value::Decimal128(bytes) => out.put_slice(bytes),
-        Value::Char(c) => out.put_u32(*c as u32),
-        Value::Timestamp(time) => out.put_i64(time.as_millis()),
         Value::Uuid(uuid) => out.put_slice(uuid.as_bytes()),
         Value::Binary(bytes) => sized(out, bytes),
         Value::String(text) => sized(out, text.as_bytes()),
@@ -247,6 +274,7 @@ fn wide(out: &mut BytesMut, value: &Value) {
             None => out.put_u8(0x40),
         }),
         Value::Described(described) => wide(out, &described.value),
+        _ => {}
     }
 }
 

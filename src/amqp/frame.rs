@@ -55,11 +55,19 @@ pub(super) fn head(frame: &[u8]) -> Option<Frame> {
 
 /// Appends a frame whose body `body` writes.
 pub(super) fn put(out: &mut BytesMut, kind: Kind, channel: u16, body: impl FnOnce(&mut BytesMut)) {
-    let start = out.len();
-    out.put_u32(0);
-    out.put_slice(&[2, if kind == Kind::Sasl { 1 } else { 0 }]);
-    out.put_u16(channel);
+    let start = begin(out, kind, channel);
     body(out);
+    finish(out, start);
+}
+
+fn begin(out: &mut BytesMut, kind: Kind, channel: u16) -> usize {
+    let start = out.len();
+    let [high, low] = channel.to_be_bytes();
+    out.put_slice(&[0, 0, 0, 0, 2, u8::from(kind == Kind::Sasl), high, low]);
+    start
+}
+
+fn finish(out: &mut BytesMut, start: usize) {
     let size = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&size.to_be_bytes());
 }

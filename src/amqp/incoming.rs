@@ -68,6 +68,7 @@ impl Connection {
         }
         let local = match begin.remote_channel {
             Some(local) => local,
+            None if !self.is_server() => return Err(Violation::state("A begin that answers none of ours.")),
             None => {
                 self.answer_begin(channel).ok_or(Violation::limit("No channel is left for an answer."))?
             }
@@ -128,7 +129,7 @@ impl Connection {
 
     /// The service counts transfers from 1; so do we as a server.
     pub(super) fn first_outgoing_id(&self) -> u32 {
-        u32::from(self.is_server)
+        u32::from(self.is_server())
     }
 
     fn on_end(&mut self, local: u16, error: Option<AmqpError>) {
@@ -193,6 +194,7 @@ impl Connection {
                 self.config.limits.handle_max
             )));
         }
+        let is_server = self.is_server();
         let Some(session) = self.sessions[usize::from(local)].as_mut() else { return Ok(()) };
         if session.is_ending {
             return Ok(());
@@ -228,6 +230,11 @@ impl Connection {
             }
             link.state = LinkState::Attached;
             self.events.push_back(Event::Attached { link: id, attach: Box::new(attach) });
+            return Ok(());
+        }
+        if !is_server {
+            let error = AmqpError::new("amqp:not-allowed", "A client accepts no links.");
+            self.end_with(local, error);
             return Ok(());
         }
         if self.links.len() >= self.config.limits.max_links {

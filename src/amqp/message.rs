@@ -98,6 +98,37 @@ pub struct Header {
     pub delivery_count: u32,
 }
 
+impl Properties {
+    /// Whether all are absent.
+    fn is_empty(&self) -> bool {
+        let Properties {
+            message_id,
+            user_id,
+            to,
+            subject,
+            reply_to,
+            correlation_id,
+            content_type,
+            content_encoding,
+            absolute_expiry_time,
+            creation_time,
+            group_id,
+            group_sequence,
+            reply_to_group_id,
+        } = self;
+        let texts = [to, subject, reply_to, group_id, reply_to_group_id];
+        message_id.is_none()
+            && user_id.is_none()
+            && correlation_id.is_none()
+            && content_type.is_none()
+            && content_encoding.is_none()
+            && absolute_expiry_time.is_none()
+            && creation_time.is_none()
+            && group_sequence.is_none()
+            && texts.iter().all(|text| text.is_none())
+    }
+}
+
 impl Span {
     /// Whether there is nothing.
     pub fn is_empty(self) -> bool {
@@ -219,22 +250,23 @@ pub fn properties(value: &Bytes) -> Result<Properties, DecodeError> {
         return Ok(Properties::default());
     }
     let mut reader = Reader::new(value);
-    let mut fields = Fields::of(&mut reader)?;
-    Ok(Properties {
-        message_id: fields.value()?,
-        user_id: fields.binary()?,
-        to: fields.string()?,
-        subject: fields.string()?,
-        reply_to: fields.string()?,
-        correlation_id: fields.value()?,
-        content_type: fields.symbol()?,
-        content_encoding: fields.symbol()?,
-        absolute_expiry_time: fields.timestamp()?,
-        creation_time: fields.timestamp()?,
-        group_id: fields.string()?,
-        group_sequence: fields.u32()?,
-        reply_to_group_id: fields.string()?,
-    })
+    let mut fields = Fields::of(&mut reader);
+    let properties = Properties {
+        message_id: fields.value(),
+        user_id: fields.binary(),
+        to: fields.string(),
+        subject: fields.string(),
+        reply_to: fields.string(),
+        correlation_id: fields.value(),
+        content_type: fields.symbol(),
+        content_encoding: fields.symbol(),
+        absolute_expiry_time: fields.timestamp(),
+        creation_time: fields.timestamp(),
+        group_id: fields.string(),
+        group_sequence: fields.u32(),
+        reply_to_group_id: fields.string(),
+    };
+    fields.finish().map(|()| properties)
 }
 
 /// Decodes a `header` section's value.
@@ -246,14 +278,15 @@ pub fn header(value: &Bytes) -> Result<Header, DecodeError> {
         return Ok(Header::default());
     }
     let mut reader = Reader::new(value);
-    let mut fields = Fields::of(&mut reader)?;
-    Ok(Header {
-        durable: fields.bool()?.unwrap_or(false),
-        priority: fields.u8()?,
-        ttl: fields.u32()?,
-        first_acquirer: fields.bool()?.unwrap_or(false),
-        delivery_count: fields.u32()?.unwrap_or(0),
-    })
+    let mut fields = Fields::of(&mut reader);
+    let header = Header {
+        durable: fields.bool().unwrap_or(false),
+        priority: fields.u8(),
+        ttl: fields.u32(),
+        first_acquirer: fields.bool().unwrap_or(false),
+        delivery_count: fields.u32().unwrap_or(0),
+    };
+    fields.finish().map(|()| header)
 }
 
 /// Decodes a map section's value: annotations (symbol keys) or application properties (string keys);
@@ -324,7 +357,7 @@ pub fn put_message_annotations(out: &mut BytesMut, entries: &[(Symbol, Value)]) 
 
 /// Appends a `properties` section; nothing when all are absent.
 pub fn put_properties(out: &mut BytesMut, properties: &Properties) {
-    if *properties == Properties::default() {
+    if properties.is_empty() {
         return;
     }
     section(out, PROPERTIES);
@@ -337,8 +370,8 @@ pub fn put_properties(out: &mut BytesMut, properties: &Properties) {
         put_or_null(out, properties.correlation_id.as_ref(), encode::value);
         put_or_null(out, properties.content_type.as_ref(), encode::symbol);
         put_or_null(out, properties.content_encoding.as_ref(), encode::symbol);
-        encode::value(out, &properties.absolute_expiry_time.map_or(Value::Null, Value::Timestamp));
-        encode::value(out, &properties.creation_time.map_or(Value::Null, Value::Timestamp));
+        put_time(out, properties.absolute_expiry_time);
+        put_time(out, properties.creation_time);
         put_or_null(out, properties.group_id.as_deref(), encode::string);
         encode::value(out, &properties.group_sequence.map_or(Value::Null, Value::Uint));
         put_or_null(out, properties.reply_to_group_id.as_deref(), encode::string);
@@ -417,6 +450,10 @@ fn put_or_null<T: ?Sized>(out: &mut BytesMut, field: Option<&T>, put: impl FnOnc
         Some(field) => put(out, field),
         None => out.put_u8(0x40),
     }
+}
+
+fn put_time(out: &mut BytesMut, time: Option<Timestamp>) {
+    encode::value(out, &time.map_or(Value::Null, Value::Timestamp));
 }
 
 fn section(out: &mut BytesMut, code: u64) {

@@ -164,7 +164,7 @@ impl Session {
     pub(super) fn settle(&mut self, out: &mut BytesMut, first: u32, last: u32, outcome: Outcome) -> bool {
         if let Some(waiting) = &mut self.disposition
             && waiting.last.wrapping_add(1) == first
-            && waiting.outcome.as_ref() == Some(&outcome)
+            && waiting.outcome.as_ref().is_some_and(|waiting| waiting.is_like(&outcome))
         {
             waiting.last = last;
             return false;

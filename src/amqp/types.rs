@@ -58,6 +58,20 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Whether one answer can say both. Those with an error are told one by one.
+    pub(super) fn is_like(&self, other: &Outcome) -> bool {
+        match (self, other) {
+            (Outcome::Accepted, Outcome::Accepted) | (Outcome::Released, Outcome::Released) => true,
+            (
+                Outcome::Modified { delivery_failed, undeliverable_here },
+                Outcome::Modified { delivery_failed: failed, undeliverable_here: undeliverable },
+            ) => delivery_failed == failed && undeliverable_here == undeliverable,
+            _ => false,
+        }
+    }
+}
+
 /// A message to be sent on a link.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -228,7 +242,6 @@ pub enum SaslProfile {
 
 impl LinkId {
     /// A small number that no two links of a connection have at the same time.
-    #[cfg(feature = "emulator")]
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }

@@ -4,7 +4,7 @@
 //! stand in line. A token is renewed well before it expires; when that fails it is tried until it works, and
 //! the links stay up as long as the old token lasts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::request::RequestLinks;
 use crate::amqp::{Connection, LinkId, SessionId};
 use crate::dialect::cbs;
 use crate::error::{Error, ErrorKind};
-use crate::model::moment::Moment;
+use crate::model::moment::{Moment, scaled};
 
 /// The share of a token's life after which it is renewed, and how much that is moved at random so that links
 /// that began together do not renew together.
@@ -28,7 +28,8 @@ const RENEW_JITTER: f64 = 0.1;
 /// The claims of one connection.
 pub(super) struct Authorization {
     pub(super) links: RequestLinks,
-    grants: HashMap<String, Grant>,
+    /// One for each audience: a hub and its consumer groups.
+    grants: Vec<Grant>,
     /// Audiences that need a token, in the order in which they asked.
     line: VecDeque<String>,
     step: Step,
@@ -49,6 +50,7 @@ pub(super) enum Progress {
 }
 
 struct Grant {
+    audience: String,
     token: Option<AccessToken>,
     renew_at: Option<Moment>,
     /// Renewals that failed in a row.
@@ -77,7 +79,7 @@ impl Authorization {
     pub(super) fn new() -> Self {
         Authorization {
             links: RequestLinks::new("$cbs"),
-            grants: HashMap::new(),
+            grants: Vec::new(),
             line: VecDeque::new(),
             step: Step::Idle,
         }
@@ -98,27 +100,25 @@ impl Authorization {
 
     /// Whether `audience` has a token; gets one when it has none.
     pub(super) fn claim(&mut self, audience: &str) -> Claim {
-        match self.grants.get(audience) {
+        match self.grant(audience) {
             Some(grant) if grant.token.is_some() => return Claim::Granted,
             Some(_) => return Claim::Pending,
             None => {}
         }
-        let grant = Grant { token: None, renew_at: None, failed: 0, is_in_line: true };
-        self.grants.insert(audience.to_owned(), grant);
-        self.line.push_back(audience.to_owned());
+        let audience = audience.to_owned();
+        self.line.push_back(audience.clone());
+        self.grants.push(Grant { audience, token: None, renew_at: None, failed: 0, is_in_line: true });
         Claim::Pending
     }
 
     /// The text of the token that `audience` has.
     pub(super) fn token(&self, audience: &str) -> Option<String> {
-        Some(self.grants.get(audience)?.token.as_ref()?.text().to_owned())
+        Some(self.grant(audience)?.token.as_ref()?.text().to_owned())
     }
 
     /// The service does not honour the token any more.
     pub(super) fn revoke(&mut self, audience: &str) {
-        if self.grants.get(audience).is_some_and(|grant| !grant.is_in_line) {
-            self.grants.remove(audience);
-        }
+        self.grants.retain(|grant| grant.audience != audience || grant.is_in_line);
     }
 
     /// When [`drive`](Self::drive) should be called.
@@ -127,9 +127,8 @@ impl Authorization {
             Step::Idle => None,
             Step::Fetching { until, .. } | Step::Putting { until, .. } => Some(*until),
         };
-        // As many as a client has audiences: a hub and its consumer groups.
         let renewals =
-            self.grants.values().filter(|grant| !grant.is_in_line).filter_map(|grant| grant.renew_at);
+            self.grants.iter().filter(|grant| !grant.is_in_line).filter_map(|grant| grant.renew_at);
         renewals.chain(step).min()
     }
 
@@ -235,11 +234,15 @@ impl Authorization {
         }
     }
 
+    fn grant(&self, audience: &str) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.audience == audience)
+    }
+
     fn renew_due(&mut self, now: Moment) {
-        for (audience, grant) in &mut self.grants {
+        for grant in &mut self.grants {
             if !grant.is_in_line && grant.renew_at.is_some_and(|at| at <= now) {
                 grant.is_in_line = true;
-                self.line.push_back(audience.clone());
+                self.line.push_back(grant.audience.clone());
             }
         }
     }
@@ -247,16 +250,22 @@ impl Authorization {
     fn granted(&mut self, audience: String, token: AccessToken, config: &Config, now: Moment) -> Progress {
         let life = token.remaining();
         let share = RENEW_AFTER + RENEW_JITTER * (jitter() - 0.5);
-        let renew_at = config.tokens.can_renew().then(|| now + life.mul_f64(share).max(MIN_RENEWAL));
+        let renew_at = config.tokens.can_renew().then(|| now + scaled(life, share).max(MIN_RENEWAL));
         tracing::debug!(audience, life_seconds = life.as_secs(), "token granted");
-        let grant = Grant { token: Some(token), renew_at, failed: 0, is_in_line: false };
-        self.grants.insert(audience.clone(), grant);
+        self.grants.retain(|grant| grant.audience != audience);
+        self.grants.push(Grant {
+            audience: audience.clone(),
+            token: Some(token),
+            renew_at,
+            failed: 0,
+            is_in_line: false,
+        });
         Progress::Granted(audience)
     }
 
     fn failed(&mut self, audience: String, error: Error, config: &Config, now: Moment) -> Progress {
         let error = error.with_operation("authorize for").with_entity(audience.clone());
-        match self.grants.get_mut(&audience) {
+        match self.grants.iter_mut().find(|grant| grant.audience == audience) {
             Some(grant) if grant.token.is_some() => {
                 grant.failed += 1;
                 grant.is_in_line = false;
@@ -266,7 +275,7 @@ impl Authorization {
                 tracing::warn!(audience, %error, failed = grant.failed, "a token could not be renewed");
             }
             _ => {
-                self.grants.remove(&audience);
+                self.grants.retain(|grant| grant.audience != audience);
             }
         }
         Progress::Failed(audience, error)

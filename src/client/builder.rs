@@ -8,8 +8,8 @@ use super::config::Config;
 use super::credential::{TokenProvider, TokenSource};
 use super::endpoint::{Namespace, endpoint};
 use super::options::{ClientOptions, Transport};
-use crate::error::{Error, ErrorKind};
-use crate::model::connection_string::{ConnectionString, Credential, Scheme};
+use crate::error::{Error, ErrorKind, shown};
+use crate::model::connection_string::{ConnectionString, Credential, Scheme, authority, parse_authority};
 use crate::model::retry::RetryOptions;
 use crate::model::value::Uuid;
 use crate::runtime::{Trust, random_bytes};
@@ -29,15 +29,22 @@ use crate::runtime::{Trust, random_bytes};
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder<C> {
+    setup: Setup,
+    makes: PhantomData<fn() -> C>,
+}
+
+/// What a builder has been told. Not generic: the code that understands it is there once, whatever is made.
+#[derive(Default)]
+pub(crate) struct Setup {
     connection: Option<Result<ConnectionString, Error>>,
-    namespace: Option<String>,
-    event_hub: Option<String>,
-    consumer_group: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) event_hub: Option<String>,
+    pub(crate) consumer_group: Option<String>,
     provider: Option<Arc<dyn TokenProvider>>,
     credential: Option<Credential>,
-    options: ClientOptions,
-    trust: Trust,
-    makes: PhantomData<fn() -> C>,
+    pub(crate) options: ClientOptions,
+    /// What dialling needs to know, besides certificates.
+    pub(crate) trust: Trust,
 }
 
 /// What a builder can make.
@@ -52,115 +59,92 @@ const MAX_HUB: usize = 256;
 
 impl<C> ClientBuilder<C> {
     pub(crate) fn new() -> Self {
-        ClientBuilder {
-            connection: None,
-            namespace: None,
-            event_hub: None,
-            consumer_group: None,
-            provider: None,
-            credential: None,
-            options: ClientOptions::default(),
-            trust: Trust::default(),
-            makes: PhantomData,
-        }
+        ClientBuilder { setup: Setup::default(), makes: PhantomData }
     }
 
     /// The connection string of the namespace or of the event hub. What is wrong with it is said by
     /// [`build`](Self::build).
     pub fn connection_string(mut self, text: impl AsRef<str>) -> Self {
-        self.connection = Some(ConnectionString::parse(text.as_ref()));
+        self.setup.connection_string(text.as_ref());
         self
     }
 
     /// A connection string that has been taken apart already.
     pub fn parsed_connection_string(mut self, parsed: ConnectionString) -> Self {
-        self.connection = Some(Ok(parsed));
+        self.setup.connection = Some(Ok(parsed));
         self
     }
 
     /// The namespace's host name, such as `contoso.servicebus.windows.net`: for use with
     /// [`token_provider`](Self::token_provider), [`shared_key`](Self::shared_key) or [`sas_token`](Self::sas_token).
     pub fn namespace(mut self, host: impl Into<String>) -> Self {
-        self.namespace = Some(host.into());
+        self.setup.namespace = Some(host.into());
         self
     }
 
     /// The event hub's name. Not needed when the connection string names it (`EntityPath`); another name than
     /// that is an error.
     pub fn event_hub(mut self, name: impl Into<String>) -> Self {
-        self.event_hub = Some(name.into());
+        self.setup.event_hub = Some(name.into());
         self
     }
 
     /// Asks `provider` for tokens, instead of making them from a key.
     pub fn token_provider(mut self, provider: impl TokenProvider) -> Self {
-        self.provider = Some(Arc::new(provider));
+        self.setup.token_provider(provider);
         self
     }
 
     /// Makes tokens from this key.
     pub fn shared_key(mut self, name: impl Into<String>, key: impl Into<String>) -> Self {
-        self.credential = Some(Credential::SharedKey { name: name.into(), key: key.into() });
+        self.setup.shared_key(name.into(), key.into());
         self
     }
 
     /// Uses this ready-made shared access signature until it expires.
     pub fn sas_token(mut self, token: impl Into<String>) -> Self {
-        self.credential = Some(Credential::Sas(token.into()));
+        self.setup.sas_token(token.into());
         self
     }
 
     /// Sets all options at once.
     pub fn options(mut self, options: ClientOptions) -> Self {
-        self.options = options;
+        self.setup.options = options;
         self
     }
 
     /// Sets what carries AMQP; see [`ClientOptions::transport`].
     pub fn transport(mut self, transport: Transport) -> Self {
-        self.options.transport = Some(transport);
+        self.setup.options.transport = Some(transport);
         self
     }
 
     /// Connects to another place than the namespace; see [`ClientOptions::custom_endpoint`].
     pub fn custom_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.options.custom_endpoint = Some(url.into());
+        self.setup.options.custom_endpoint = Some(url.into());
         self
     }
 
     /// Trusts these certificate authorities too; see [`ClientOptions::ca_pem`].
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.options.ca_pem = Some(pem.into());
+        self.setup.options.ca_pem = Some(pem.into());
         self
     }
 
     /// Sets how failed operations are tried again; see [`ClientOptions::retry`].
     pub fn retry(mut self, retry: RetryOptions) -> Self {
-        self.options.retry = retry;
+        self.setup.options.retry = retry;
         self
     }
 
     /// Sets how the client is called in the service's logs; see [`ClientOptions::identifier`].
     pub fn identifier(mut self, identifier: impl Into<String>) -> Self {
-        self.options.identifier = Some(identifier.into());
-        self
-    }
-
-    /// The options as they are chosen so far.
-    #[allow(dead_code, reason = "JavaScript's options change some of them")]
-    pub(crate) fn chosen(&self) -> &ClientOptions {
-        &self.options
-    }
-
-    /// What dialling needs to know, besides certificates.
-    #[allow(dead_code, reason = "JavaScript gives a class of WebSockets")]
-    pub(crate) fn trust(mut self, trust: Trust) -> Self {
-        self.trust = trust;
+        self.setup.options.identifier = Some(identifier.into());
         self
     }
 
     pub(crate) fn set_consumer_group(&mut self, name: String) {
-        self.consumer_group = Some(name);
+        self.setup.consumer_group = Some(name);
     }
 
     /// Makes the client. Nothing is connected yet; the first call that needs a connection makes it.
@@ -173,7 +157,30 @@ impl<C> ClientBuilder<C> {
     where
         C: FromClient,
     {
-        let consumer_group = self.consumer_group.clone();
+        self.setup.build()
+    }
+}
+
+#[allow(dead_code, reason = "JavaScript sets up clients without a builder")]
+impl Setup {
+    pub(crate) fn connection_string(&mut self, text: &str) {
+        self.connection = Some(ConnectionString::parse(text));
+    }
+
+    pub(crate) fn token_provider(&mut self, provider: impl TokenProvider) {
+        self.provider = Some(Arc::new(provider));
+    }
+
+    pub(crate) fn shared_key(&mut self, name: String, key: String) {
+        self.credential = Some(Credential::SharedKey { name, key });
+    }
+
+    pub(crate) fn sas_token(&mut self, token: String) {
+        self.credential = Some(Credential::Sas(token));
+    }
+
+    pub(crate) fn build<C: FromClient>(mut self) -> Result<C, Error> {
+        let consumer_group = self.consumer_group.take();
         C::from_client(Client::new(self.config()?), consumer_group)
     }
 
@@ -243,7 +250,7 @@ fn hub_name(given: Option<String>, connection: Option<&ConnectionString>) -> Res
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
     if hub.is_empty() || hub.len() > MAX_HUB || !hub.chars().all(is_plain) {
-        let shown: String = hub.escape_debug().take(80).collect();
+        let shown = shown(&hub, 80);
         return Err(invalid(format!(
             "'{shown}' is not the name of an event hub: 1 to {MAX_HUB} letters, digits, '.', '-' and '_'"
         )));
@@ -252,17 +259,10 @@ fn hub_name(given: Option<String>, connection: Option<&ConnectionString>) -> Res
 }
 
 fn named(text: &str) -> Result<(Namespace, String), Error> {
-    // The parser of connection strings knows what a host is.
-    let template = format!("Endpoint=sb://{text};SharedAccessKeyName=-;SharedAccessKey=-");
-    let parsed = match text.contains(';') {
-        true => Err(invalid("a namespace is a host name")),
-        false => ConnectionString::parse(&template),
-    };
-    let parsed = parsed.map_err(|_| {
-        let shown: String = text.escape_debug().take(80).collect();
-        invalid(format!("'{shown}' is not the host name of a namespace"))
-    })?;
-    Ok((Namespace { scheme: Scheme::Sb, ..Namespace::of(&parsed) }, parsed.authority()))
+    let (host, port) = parse_authority(text)
+        .map_err(|_| invalid(format!("'{}' is not the host name of a namespace", shown(text, 80))))?;
+    let authority = authority(&host, port);
+    Ok((Namespace { scheme: Scheme::Sb, host, port, is_emulator: false }, authority))
 }
 
 impl Namespace {

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,13 +144,14 @@ impl TokenSource {
             TokenSource::Key { name, key, lifetime } => {
                 let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
                 let expiry = (unix_now().as_millis() / 1000).saturating_add(lifetime);
-                let token = AccessToken::sas(sas::sign(audience, name, key, expiry));
-                Box::pin(async move { token })
+                let token = AccessToken {
+                    text: sas::sign(audience, name, key, expiry),
+                    kind: TokenKind::Sas,
+                    expires: Timestamp::from_millis(expiry.saturating_mul(1000)),
+                };
+                Box::pin(ready(Ok(token)))
             }
-            TokenSource::Ready(token) => {
-                let token = AccessToken::sas(token.clone());
-                Box::pin(async move { token })
-            }
+            TokenSource::Ready(token) => Box::pin(ready(AccessToken::sas(token.clone()))),
             TokenSource::Provider(provider) => {
                 let (provider, audience) = (provider.clone(), audience.to_owned());
                 Box::pin(async move { provider.token(audience).await.map_err(provider_error) })

@@ -6,14 +6,12 @@
 //! writing. The task sleeps when a turn moved nothing, with its waker left wherever something can happen.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-use tracing::Span;
 
 use super::authorization::{Authorization, Claim, Progress};
 use super::jitter;
@@ -24,7 +22,7 @@ use super::wire::{Read, Wire, read_budget};
 use crate::amqp::LinkId;
 use crate::dialect::conditions;
 use crate::error::{Error, ErrorKind};
-use crate::model::moment::Moment;
+use crate::model::moment::{Moment, earliest};
 use crate::runtime::{self, BoxFuture, DialError, Socket, Timer};
 
 /// Turns before the runtime's other tasks get theirs.
@@ -40,7 +38,8 @@ pub(super) struct Driver {
     pub(super) line: Line,
     /// By key.
     pub(super) links: Vec<Option<Box<Link>>>,
-    pub(super) by_id: HashMap<LinkId, Key>,
+    /// By the engine's number of a link.
+    pub(super) by_id: ByLink,
     /// Links to look at.
     pub(super) todo: VecDeque<Key>,
     /// Links with something staged for their callers.
@@ -57,8 +56,37 @@ pub(super) struct Driver {
     /// Connections in a row that could not be made, or broke soon.
     failed: u32,
     is_finished: bool,
-    /// What everything that the task logs is about.
-    span: Span,
+    /// What everything that the task logs is about. A page has no log, and shall not be sent what leads there.
+    #[cfg(not(feature = "js"))]
+    span: tracing::Span,
+}
+
+/// The keys of attached links.
+#[derive(Default)]
+pub(super) struct ByLink(Vec<Option<(LinkId, Key)>>);
+
+impl ByLink {
+    pub(super) fn get(&self, id: LinkId) -> Option<Key> {
+        let (known, key) = (*self.0.get(id.index())?)?;
+        (known == id).then_some(key)
+    }
+
+    pub(super) fn insert(&mut self, id: LinkId, key: Key) {
+        if self.0.len() <= id.index() {
+            self.0.resize(id.index() + 1, None);
+        }
+        self.0[id.index()] = Some((id, key));
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) {
+        if self.get(id).is_some() {
+            self.0[id.index()] = None;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// The state of the one connection.
@@ -80,19 +108,13 @@ pub(super) enum Line {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let config = &shared.config;
-        let span = tracing::info_span!(
-            "connection",
-            endpoint = %config.endpoint,
-            hub = config.hub,
-            client = config.identifier
-        );
         Driver {
-            span,
+            #[cfg(not(feature = "js"))]
+            span: span(&shared),
             shared,
             line: Line::Down(None),
             links: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: ByLink::default(),
             todo: VecDeque::new(),
             touched: Vec::new(),
             blocked: Vec::new(),
@@ -151,8 +173,8 @@ impl Driver {
                     }
                     Poll::Ready(Err(error)) => self.connection_lost(dial_error(&error), now),
                     Poll::Pending if now >= until => {
-                        let waited = self.shared.config.connect_timeout;
-                        let message = format!("no connection was made within {waited:?}");
+                        let waited = self.shared.config.connect_timeout.as_millis() as u64;
+                        let message = format!("no connection was made within {waited} ms");
                         self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
                     }
                     Poll::Pending => return false,
@@ -175,7 +197,7 @@ impl Driver {
                 Ok(Read::Some) => has_moved = true,
                 Ok(Read::Pending) => break None,
                 Ok(Read::End) => break Some(ended()),
-                Err(error) => break Some(conditions::io_error(error, false)),
+                Err(error) => break Some(runtime::broken(error, conditions::io_error)),
             }
             self.handle_events(now);
         };
@@ -279,7 +301,7 @@ impl Driver {
                 has_moved
             }
             Err(error) => {
-                self.connection_lost(conditions::io_error(error, false), now);
+                self.connection_lost(runtime::broken(error, conditions::io_error), now);
                 true
             }
         }
@@ -358,7 +380,7 @@ impl Driver {
             Line::Closing { until, .. } => (Some(*until), None),
         };
         let links = self.timers.peek().map(|Reverse((moment, _))| *moment);
-        [line, claims, links, self.management.next_deadline(now)].into_iter().flatten().min()
+        earliest([line, claims, links, self.management.next_deadline(now)])
     }
 }
 
@@ -367,7 +389,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        #[cfg(not(feature = "js"))]
         let span = this.span.clone();
+        #[cfg(not(feature = "js"))]
         let _entered = span.enter();
         for _ in 0..TURNS {
             let now = runtime::now();
@@ -409,6 +433,17 @@ impl Drop for Driver {
         self.management.fail_all(&error);
         self.cut_off(&error);
     }
+}
+
+#[cfg(not(feature = "js"))]
+fn span(shared: &Shared) -> tracing::Span {
+    let config = &shared.config;
+    tracing::info_span!(
+        "connection",
+        endpoint = %config.endpoint,
+        hub = config.hub,
+        client = config.identifier
+    )
 }
 
 fn dial_error(error: &DialError) -> Error {

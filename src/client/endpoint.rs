@@ -1,10 +1,8 @@
 //! From a connection string and options to a place to dial.
 
-use url::{Host, Url};
-
 use super::options::Transport;
-use crate::error::{Error, ErrorKind};
-use crate::model::connection_string::Scheme;
+use crate::error::{Error, ErrorKind, shown};
+use crate::model::connection_string::{Scheme, parse_authority, split_scheme};
 use crate::runtime::{Endpoint, Framing, Security};
 
 /// `amqps`
@@ -66,31 +64,21 @@ pub(crate) fn endpoint(
 
 fn parse_custom(text: &str, is_emulator: bool) -> Result<Namespace, Error> {
     let invalid = |why: &str| {
-        Error::new(
-            ErrorKind::InvalidArgument,
-            format!("the custom endpoint '{}' {why}", text.escape_debug().take(100).collect::<String>()),
-        )
+        let message = format!("the custom endpoint '{}' {why}", shown(text, 100));
+        Error::new(ErrorKind::InvalidArgument, message)
     };
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("sb://{text}") };
-    let url = Url::parse(&with_scheme).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
-    let scheme = match url.scheme() {
-        "sb" => Scheme::Sb,
-        "amqp" => Scheme::Amqp,
-        "amqps" => Scheme::Amqps,
-        "ws" | "http" => Scheme::Ws,
-        "wss" | "https" => Scheme::Wss,
-        _ => return Err(invalid("has an unknown scheme: it is one of sb, amqp, amqps, ws, wss")),
+    let (scheme, rest) = split_scheme(text).unwrap_or(("sb", text));
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Some(Scheme::Ws),
+        "https" => Some(Scheme::Wss),
+        scheme => Scheme::parse(scheme),
     };
-    let host = match url.host() {
-        Some(Host::Ipv6(address)) => address.to_string(),
-        Some(host) => host.to_string(),
-        None => return Err(invalid("names no host")),
+    let Some(scheme) = scheme else {
+        return Err(invalid("has an unknown scheme: it is one of sb, amqp, amqps, ws, wss"));
     };
-    // A URL does not tell a port that is its scheme's own from none.
-    let port = match scheme {
-        Scheme::Ws | Scheme::Wss => url.port_or_known_default(),
-        _ => url.port(),
-    };
+    // A path, as people copy it along, says nothing here.
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = parse_authority(authority).map_err(invalid)?;
     Ok(Namespace { scheme, host, port, is_emulator: is_emulator && scheme == Scheme::Sb })
 }
 
@@ -144,7 +132,8 @@ mod tests {
         assert_eq!(dialled(&service, None, Some("gateway.example.com")), "wss://gateway.example.com:443");
         assert_eq!(dialled(&service, None, Some("amqps://[::1]:9")), "amqps://[::1]:9");
         assert_eq!(dialled(&service, None, Some("https://proxy/")), "wss://proxy:443");
-        for wrong in ["ftp://h", "ws://", "ws://h:99999", "a b"] {
+        assert_eq!(dialled(&service, None, Some("HTTPS://Proxy:8443/a/path?b")), "wss://proxy:8443");
+        for wrong in ["ftp://h", "ws://", "ws://h:99999", "a b", "ws://[::1", "wss://user@h"] {
             let error = endpoint(&service, None, Some(wrong)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{wrong}");
         }

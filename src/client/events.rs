@@ -95,7 +95,7 @@ impl Driver {
         match current {
             Some((known, key)) if *known == link => Some(*key),
             _ => {
-                let key = *self.by_id.get(&link)?;
+                let key = self.by_id.get(link)?;
                 *current = Some((link, key));
                 Some(key)
             }
@@ -133,7 +133,7 @@ impl Driver {
 
     fn on_credit(&mut self, link: LinkId, drain: bool) {
         let Line::Up(wire) = &mut self.line else { return };
-        if let Some(&key) = self.by_id.get(&link) {
+        if let Some(key) = self.by_id.get(link) {
             if let Some(Role::Sender(sending)) = self.link_mut(key).map(|link| &mut link.role) {
                 sending.is_drained = drain;
             }
@@ -158,7 +158,7 @@ impl Driver {
 
     fn on_attached(&mut self, id: LinkId, attach: &Attach) {
         let Line::Up(wire) = &mut self.line else { return };
-        let Some(&key) = self.by_id.get(&id) else {
+        let Some(key) = self.by_id.get(id) else {
             self.authorization.links.attached(&mut wire.engine, id);
             self.management.links.attached(&mut wire.engine, id);
             return;
@@ -185,7 +185,7 @@ impl Driver {
             Some(error) => conditions::error(error),
             None => Error::new(ErrorKind::ConnectionLost, "the service detached the link without a reason"),
         };
-        if let Some(&key) = self.by_id.get(&id) {
+        if let Some(key) = self.by_id.get(id) {
             self.hand_over();
             self.link_failed(key, error, now);
             return;
@@ -211,7 +211,7 @@ impl Driver {
         let (links, was_first) = wire.ended(session);
         self.hand_over();
         for id in links {
-            if let Some(&key) = self.by_id.get(&id) {
+            if let Some(key) = self.by_id.get(id) {
                 self.link_failed(key, error.clone(), now);
             }
         }

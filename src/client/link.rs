@@ -10,7 +10,7 @@ use crate::amqp::{Connection, LinkId, Outcome};
 use crate::dialect::address::Address;
 use crate::dialect::received::ReceivedEvent;
 use crate::error::Error;
-use crate::model::moment::Moment;
+use crate::model::moment::{Moment, earliest};
 use crate::model::position::StartPosition;
 use crate::model::retry::RetryOptions;
 
@@ -141,7 +141,7 @@ impl Link {
             Role::Sender(sending) => (sending.pause, sending.sender.next_deadline()),
             Role::Receiver(_) => (None, None),
         };
-        [stage, pause, sender].into_iter().flatten().min()
+        earliest([stage, pause, sender])
     }
 
     pub(super) fn address(&self) -> &Address {

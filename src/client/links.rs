@@ -262,7 +262,7 @@ impl Driver {
     /// Lets go of the link in the engine.
     fn detach(&mut self, link: &Link) {
         let Some(id) = link.id() else { return };
-        self.by_id.remove(&id);
+        self.by_id.remove(id);
         if let Line::Up(wire) = &mut self.line {
             wire.detach(id);
         }

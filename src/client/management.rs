@@ -1,7 +1,5 @@
 //! Reading the properties of the hub and its partitions.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use futures::channel::oneshot;
 
@@ -32,7 +30,8 @@ pub(super) struct Request {
 pub(super) struct Management {
     pub(super) links: RequestLinks,
     waiting: Vec<Request>,
-    asked: HashMap<u64, Request>,
+    /// By the id of the question, ascending.
+    asked: Vec<(u64, Request)>,
 }
 
 /// Asks, and waits for the answer.
@@ -57,7 +56,7 @@ pub(super) async fn ask(shared: &std::sync::Arc<Shared>, partition: Option<&str>
 
 impl Management {
     pub(super) fn new() -> Self {
-        Management { links: RequestLinks::new("$management"), waiting: Vec::new(), asked: HashMap::new() }
+        Management { links: RequestLinks::new("$management"), waiting: Vec::new(), asked: Vec::new() }
     }
 
     pub(super) fn push(&mut self, request: Request) {
@@ -80,7 +79,7 @@ impl Management {
             let pause = request.pause.filter(|pause| *pause > now);
             pause.map_or(request.attempt_ends, |pause| pause.min(request.attempt_ends))
         });
-        waiting.chain(self.asked.values().map(|request| request.attempt_ends)).min()
+        waiting.chain(self.asked.iter().map(|(_, request)| request.attempt_ends)).min()
     }
 
     /// Asks what waits; `token` opens the hub.
@@ -104,7 +103,7 @@ impl Management {
                 security_token: Some(token.to_owned()),
             };
             self.links.send(engine, question.encode());
-            self.asked.insert(id, request);
+            self.asked.push((id, request));
         }
     }
 
@@ -114,7 +113,8 @@ impl Management {
             tracing::warn!("an answer from '$management' makes no sense");
             return;
         };
-        let Some(mut request) = id.and_then(|id| self.asked.remove(&id)) else { return };
+        let asked = id.and_then(|id| self.asked.iter().position(|(known, _)| *known == id));
+        let Some((_, mut request)) = asked.map(|asked| self.asked.remove(asked)) else { return };
         if reply.is_success() {
             request.answer(Ok(reply));
             return;
@@ -142,7 +142,7 @@ impl Management {
 
     /// What has been asked will not be answered; it is asked again while attempts are left.
     pub(super) fn unanswered(&mut self, error: &Error, config: &Config, now: Moment) {
-        for mut request in std::mem::take(&mut self.asked).into_values() {
+        for (_, mut request) in std::mem::take(&mut self.asked) {
             match request.has_failed(error, config, now) {
                 true => request.answer(Err(error.clone())),
                 false => {
@@ -155,7 +155,7 @@ impl Management {
 
     /// Every question fails with `error`.
     pub(super) fn fail_all(&mut self, error: &Error) {
-        let asked = std::mem::take(&mut self.asked).into_values();
+        let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request);
         for mut request in std::mem::take(&mut self.waiting).into_iter().chain(asked) {
             request.failed += 1;
             request.answer(Err(error.clone()));
@@ -165,20 +165,20 @@ impl Management {
     /// Ends the attempts whose time is up; whether one had been asked and stayed unanswered.
     pub(super) fn expire(&mut self, now: Moment, config: &Config) -> bool {
         let error = Error::new(ErrorKind::Timeout, "the service did not answer in time");
-        let late = |request: &Request| request.attempt_ends <= now;
-        let asked: Vec<u64> =
-            self.asked.iter().filter(|(_, request)| late(request)).map(|(id, _)| *id).collect();
-        let is_unanswered = !asked.is_empty();
-        let asked: Vec<Request> = asked.into_iter().filter_map(|id| self.asked.remove(&id)).collect();
-        let (waiting, still) = std::mem::take(&mut self.waiting).into_iter().partition(late);
-        self.waiting = still;
-        let waiting: Vec<Request> = waiting;
-        for mut request in waiting.into_iter().chain(asked) {
-            match request.has_failed(&error, config, now) {
-                true => request.answer(Err(error.clone())),
-                false => self.waiting.push(request),
+        let before = self.asked.len();
+        let all = std::mem::take(&mut self.waiting).into_iter().map(|request| (None, request));
+        let asked = std::mem::take(&mut self.asked).into_iter().map(|(id, request)| (Some(id), request));
+        for (id, mut request) in all.chain(asked).collect::<Vec<_>>() {
+            match id {
+                _ if request.attempt_ends <= now => match request.has_failed(&error, config, now) {
+                    true => request.answer(Err(error.clone())),
+                    false => self.waiting.push(request),
+                },
+                Some(id) => self.asked.push((id, request)),
+                None => self.waiting.push(request),
             }
         }
+        let is_unanswered = self.asked.len() < before;
         is_unanswered
     }
 }

@@ -7,6 +7,7 @@ mod authorization;
 mod builder;
 mod config;
 mod credential;
+mod crowd;
 mod driver;
 mod endpoint;
 mod events;
@@ -20,18 +21,23 @@ mod sender;
 mod shared;
 mod wire;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::FromClient;
+#[cfg(feature = "js")]
+#[allow(unused_imports, reason = "only JavaScript's clients are set up without a builder")]
+pub(crate) use builder::Setup;
 pub use credential::{AccessToken, TokenProvider};
+pub(crate) use crowd::Crowd;
 pub use options::{ClientOptions, Transport};
 pub(crate) use receiver::{ReceiverHandle, ReceiverSpec, Taken};
-pub(crate) use sender::{Message, SenderHandle};
+pub(crate) use sender::{Message, SenderHandle, Submission};
 
 use crate::dialect::address::Address;
 use crate::dialect::management::{HubProperties, PartitionProperties};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, shown};
 use crate::runtime;
 use config::Config;
 use shared::Shared;
@@ -76,14 +82,14 @@ impl Client {
 
     /// Closes the connection for every clone. Resolves when it is down.
     pub(crate) async fn close(&self) {
-        // Dropped without a word when there is nothing to close.
-        let _ = self.0.shared.close().await;
+        self.0.shared.close();
+        poll_fn(|cx| self.0.shared.poll_closed(cx)).await;
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        drop(self.shared.close());
+        self.shared.close();
     }
 }
 
@@ -93,7 +99,7 @@ pub(crate) fn check_partition_id(id: &str) -> Result<(), Error> {
     if !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Ok(());
     }
-    let shown: String = id.escape_debug().take(LONGEST).collect();
+    let shown = shown(id, LONGEST);
     Err(Error::new(
         ErrorKind::InvalidArgument,
         format!("'{shown}' is not the id of a partition, such as '0'"),

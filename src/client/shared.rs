@@ -4,9 +4,7 @@
 //! often as a caller waits for one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
-
-use futures::channel::oneshot;
+use std::task::{Context, Poll, Waker};
 
 use super::config::Config;
 use super::driver::Driver;
@@ -48,7 +46,7 @@ struct Mail {
     free: Vec<u32>,
     news: News,
     task: Task,
-    waiting_for_close: Vec<oneshot::Sender<()>>,
+    waiting_for_close: Vec<Waker>,
 }
 
 #[derive(Default)]
@@ -154,19 +152,13 @@ impl Shared {
         runtime::spawn(Driver::new(self.clone())).map_err(|error| internal(error).with_transient(false))
     }
 
-    /// Asks the task to close the connection. Resolves when it has.
-    pub(super) fn close(&self) -> oneshot::Receiver<()> {
-        let (done, closed) = oneshot::channel();
+    /// Has the task close the connection. See [`poll_closed`](Self::poll_closed).
+    pub(super) fn close(&self) {
         let waker = {
             let mut mail = lock(&self.mail);
             mail.news.is_closing = true;
             match &mut mail.task {
-                Task::Runs(waker) => {
-                    let waker = waker.take();
-                    mail.waiting_for_close.push(done);
-                    waker
-                }
-                // Dropping the other end resolves it at once.
+                Task::Runs(waker) => waker.take(),
                 Task::None | Task::Finished => {
                     mail.task = Task::Finished;
                     None
@@ -174,7 +166,18 @@ impl Shared {
             }
         };
         waker.into_iter().for_each(Waker::wake);
-        closed
+    }
+
+    /// Ready when no task runs any more.
+    pub(super) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut mail = lock(&self.mail);
+        if !matches!(mail.task, Task::Runs(_)) {
+            return Poll::Ready(());
+        }
+        if !mail.waiting_for_close.iter().any(|waker| waker.will_wake(cx.waker())) {
+            mail.waiting_for_close.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Moves what happened into `news`; where nothing did, the task is woken when something does.
@@ -208,10 +211,13 @@ impl Shared {
 
     /// The task ends. `is_final`: the client is closed, rather than the task cut off.
     pub(super) fn task_ended(&self, is_final: bool) {
-        let mut mail = lock(&self.mail);
-        mail.task = if is_final { Task::Finished } else { Task::None };
-        mail.waiting_for_close.clear();
-        mail.news.requests.clear();
+        let waiting = {
+            let mut mail = lock(&self.mail);
+            mail.task = if is_final { Task::Finished } else { Task::None };
+            mail.news.requests.clear();
+            std::mem::take(&mut mail.waiting_for_close)
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

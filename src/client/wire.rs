@@ -1,8 +1,6 @@
 //! A socket and the engine that speaks through it.
 
-use std::collections::HashSet;
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use crate::amqp::Config as EngineConfig;
 use crate::amqp::{Attach, Connection, EngineError, Limits, LinkId, SaslProfile, SessionId};
 use crate::model::moment::Moment;
 use crate::model::value::{Symbol, Value};
-use crate::runtime::{self, Socket, Timer};
+use crate::runtime::{self, Socket, SocketError, Timer};
 
 /// How long the last words may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,7 +36,7 @@ pub(super) struct Wire {
 
 struct Session {
     id: SessionId,
-    links: HashSet<LinkId>,
+    links: Vec<LinkId>,
 }
 
 /// What a read found.
@@ -63,7 +61,12 @@ impl Wire {
     }
 
     /// Feeds one chunk to the engine.
-    pub(super) fn read(&mut self, budget: &mut usize, now: Moment, cx: &mut Context<'_>) -> io::Result<Read> {
+    pub(super) fn read(
+        &mut self,
+        budget: &mut usize,
+        now: Moment,
+        cx: &mut Context<'_>,
+    ) -> Result<Read, SocketError> {
         if *budget == 0 {
             return Ok(Read::Pending);
         }
@@ -80,7 +83,7 @@ impl Wire {
     }
 
     /// Writes what the engine has and the socket takes; whether something moved.
-    pub(super) fn write(&mut self, now: Moment, cx: &mut Context<'_>) -> io::Result<bool> {
+    pub(super) fn write(&mut self, now: Moment, cx: &mut Context<'_>) -> Result<bool, SocketError> {
         let mut has_moved = false;
         while let Poll::Ready(ready) = self.socket.poll_ready(cx) {
             ready?;
@@ -126,7 +129,7 @@ impl Wire {
     }
 
     /// Says that nothing follows. Ready when the socket has taken everything.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         self.socket.poll_close(cx)
     }
 
@@ -150,14 +153,14 @@ impl Wire {
         };
         let session = &mut self.sessions[index];
         let id = self.engine.attach(session.id, attach)?;
-        session.links.insert(id);
+        session.links.push(id);
         Ok(id)
     }
 
     /// Lets go of a link, whether the peer still knows it or not.
     pub(super) fn detach(&mut self, link: LinkId) {
         for session in &mut self.sessions {
-            session.links.remove(&link);
+            session.links.retain(|own| *own != link);
         }
         self.engine.detach(link, true, None);
     }
@@ -167,12 +170,12 @@ impl Wire {
         let Some(index) = self.sessions.iter().position(|known| known.id == session) else {
             return (Vec::new(), false);
         };
-        (self.sessions.remove(index).links.into_iter().collect(), index == 0)
+        (self.sessions.remove(index).links, index == 0)
     }
 
     fn begin(&mut self) -> Result<SessionId, EngineError> {
         let id = self.engine.begin()?;
-        self.sessions.push(Session { id, links: HashSet::new() });
+        self.sessions.push(Session { id, links: Vec::new() });
         Ok(id)
     }
 }

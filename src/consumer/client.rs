@@ -7,7 +7,7 @@ use super::reader::{AllPartitions, PartitionReader};
 use crate::client::{Client, ClientBuilder, FromClient};
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::dialect::management::{HubProperties, PartitionProperties};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, shown};
 
 /// Receives events of one event hub, for one consumer group.
 ///
@@ -50,6 +50,12 @@ impl ConsumerClient {
         ClientBuilder::new()
     }
 
+    /// The connection.
+    #[allow(dead_code, reason = "JavaScript asks it without a detour")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The event hub's name.
     pub fn event_hub(&self) -> &str {
         self.client.hub()
@@ -77,7 +83,7 @@ impl ConsumerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn hub_properties(&self) -> Result<HubProperties, Error> {
         self.client.hub_properties().await
     }
@@ -100,7 +106,7 @@ impl ConsumerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.client.partition_properties(partition_id).await
     }
@@ -128,7 +134,7 @@ impl FromClient for ConsumerClient {
         let group = consumer_group.unwrap_or_else(|| DEFAULT_CONSUMER_GROUP.to_owned());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '$');
         if group.is_empty() || group.len() > MAX_CONSUMER_GROUP || !group.chars().all(is_plain) {
-            let shown: String = group.escape_debug().take(80).collect();
+            let shown = shown(&group, 80);
             let message = format!(
                 "'{shown}' is not the name of a consumer group: 1 to {MAX_CONSUMER_GROUP} letters, digits, '.', '-' and '_'"
             );

@@ -1,6 +1,5 @@
 //! How partitions are read.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::client::ConsumerClient;
@@ -39,20 +38,27 @@ pub struct PartitionReader {
 pub struct AllPartitions {
     consumer: ConsumerClient,
     start: StartPosition,
-    starts: HashMap<String, StartPosition>,
+    starts: Vec<(String, StartPosition)>,
     how: How,
 }
 
 #[derive(Clone, Default)]
-struct How {
-    owner_level: Option<i64>,
-    track_last_enqueued: bool,
-    prefetch_count: Option<u32>,
-    prefetch_bytes: Option<usize>,
+pub(crate) struct How {
+    pub(crate) owner_level: Option<i64>,
+    pub(crate) track_last_enqueued: bool,
+    pub(crate) prefetch_count: Option<u32>,
+    pub(crate) prefetch_bytes: Option<usize>,
 }
 
 macro_rules! how_setters {
     () => {
+        /// Sets all of it at once.
+        #[allow(dead_code, reason = "JavaScript's options come together")]
+        pub(crate) fn how(mut self, how: How) -> Self {
+            self.how = how;
+            self
+        }
+
         /// Reads exclusively: readers without a level, and with a lower or the same one, lose the partition to this
         /// one ([`ErrorKind::OwnershipLost`]), and this one loses it to the next with the same or a higher level.
         /// Default: not exclusively; up to five such readers may share a partition within a consumer group.
@@ -114,7 +120,7 @@ impl PartitionReader {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.client.hub(), partition = self.partition_id), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.client.hub(), partition = self.partition_id), err(level = "debug")))]
     pub async fn open(self) -> Result<EventStream, Error> {
         let mut stream = self.stream()?;
         stream.attached().await?;
@@ -152,7 +158,7 @@ impl PartitionReader {
 impl AllPartitions {
     pub(super) fn new(consumer: ConsumerClient) -> Self {
         let start = StartPosition::default();
-        AllPartitions { consumer, start, starts: HashMap::new(), how: How::default() }
+        AllPartitions { consumer, start, starts: Vec::new(), how: How::default() }
     }
 
     /// Where to start in every partition that nothing else is said about. Default: behind the last event.
@@ -163,7 +169,9 @@ impl AllPartitions {
 
     /// Where to start in one partition.
     pub fn from_in(mut self, partition_id: impl Into<String>, position: StartPosition) -> Self {
-        self.starts.insert(partition_id.into(), position);
+        let partition_id = partition_id.into();
+        self.starts.retain(|(id, _)| *id != partition_id);
+        self.starts.push((partition_id, position));
         self
     }
 
@@ -178,10 +186,10 @@ impl AllPartitions {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.consumer.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.consumer.event_hub()), err(level = "debug")))]
     pub async fn open(mut self) -> Result<EventStream, Error> {
         let ids = self.consumer.partition_ids().await?;
-        if let Some(unknown) = self.starts.keys().find(|id| !ids.contains(id)) {
+        if let Some((unknown, _)) = self.starts.iter().find(|(id, _)| !ids.contains(id)) {
             let message = format!("a position is given for partition '{unknown}', which does not exist");
             return Err(Error::new(ErrorKind::InvalidArgument, message)
                 .with_operation("receive from")
@@ -192,7 +200,8 @@ impl AllPartitions {
         self.how.prefetch_bytes.get_or_insert((PREFETCH_BYTES / crowd).max(LEAST_PREFETCH_BYTES));
         let mut sources = Vec::with_capacity(ids.len());
         for id in ids {
-            let start = self.starts.remove(&id).unwrap_or_else(|| self.start.clone());
+            let start = self.starts.iter().find(|(own, _)| *own == id);
+            let start = start.map_or_else(|| self.start.clone(), |(_, start)| start.clone());
             let reader = PartitionReader { how: self.how.clone(), ..self.consumer.partition(id).from(start) };
             sources.push(reader.source()?);
         }

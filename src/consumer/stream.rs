@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use futures::stream::{FusedStream, SelectAll};
+use futures::stream::FusedStream;
 
-use crate::client::{Client, ReceiverHandle, Taken};
+use crate::client::{Client, Crowd, ReceiverHandle, Taken};
 use crate::dialect::received::{LastEnqueued, ReceivedEvent};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{self, Timer};
@@ -26,9 +26,11 @@ use crate::runtime::{self, Timer};
 /// ([`Error::is_transient`]) the stream may be asked again, which tries again; after any other it ends. A stream
 /// of several partitions goes on with the others then, and ends with the last.
 pub struct EventStream {
-    /// Batches of all partitions, in turn.
-    batches: SelectAll<Batches>,
     sources: Vec<Arc<Source>>,
+    /// Those that have a batch, in turn.
+    crowd: Crowd,
+    /// Sources that have ended.
+    ended: usize,
     /// The batch that is being handed out.
     current: Option<Batch>,
     /// Found while a batch of events was gathered; told with the next call.
@@ -44,12 +46,6 @@ pub(super) struct Source {
     _client: Client,
 }
 
-/// What arrives from one partition, batch by batch.
-struct Batches {
-    source: Arc<Source>,
-    has_ended: bool,
-}
-
 struct Batch {
     source: Arc<Source>,
     events: std::vec::IntoIter<Bytes>,
@@ -60,8 +56,8 @@ struct Batch {
 impl EventStream {
     pub(super) fn new(sources: Vec<Source>) -> Self {
         let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
-        let batches = sources.iter().map(|source| Batches { source: source.clone(), has_ended: false });
-        EventStream { batches: batches.collect(), sources, current: None, held: None, has_ended: false }
+        let crowd = Crowd::new(sources.len());
+        EventStream { sources, crowd, ended: 0, current: None, held: None, has_ended: false }
     }
 
     /// The next event; `None` at the end, which only an error brings about.
@@ -159,13 +155,22 @@ impl EventStream {
                 }
                 self.current = None;
             }
-            match ready!(Pin::new(&mut self.batches).poll_next(cx)) {
-                Some(Ok(batch)) => self.current = Some(batch),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    self.has_ended = true;
-                    return Poll::Ready(None);
+            if self.ended == self.sources.len() {
+                self.has_ended = true;
+                return Poll::Ready(None);
+            }
+            let Some((number, waker)) = self.crowd.next(cx) else { return Poll::Pending };
+            let source = &self.sources[number];
+            match source.receiver.poll_take(&mut Context::from_waker(waker)) {
+                Poll::Pending => {}
+                Poll::Ready(Some(taken)) => {
+                    self.crowd.again(number);
+                    match taken {
+                        Ok(events) => self.current = Some(Batch::new(source.clone(), events)),
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
                 }
+                Poll::Ready(None) => self.ended += 1,
             }
         }
     }
@@ -177,28 +182,11 @@ impl Source {
     }
 }
 
-impl Stream for Batches {
-    type Item = Result<Batch, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.has_ended {
-            return Poll::Ready(None);
-        }
-        match ready!(self.source.receiver.poll_take(cx)) {
-            Some(Ok(events)) => {
-                let source = self.source.clone();
-                Poll::Ready(Some(Ok(Batch { source, events: events.into_iter(), taken: Taken::default() })))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => {
-                self.has_ended = true;
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
 impl Batch {
+    fn new(source: Arc<Source>, events: Vec<Bytes>) -> Self {
+        Batch { source, events: events.into_iter(), taken: Taken::default() }
+    }
+
     fn next(&mut self) -> Option<Result<ReceivedEvent, Error>> {
         let event = self.events.next()?;
         self.taken.events += 1;

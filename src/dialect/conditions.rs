@@ -233,12 +233,12 @@ fn look_up(error: &AmqpError) -> (Step, ErrorKind) {
     match condition {
         // One condition for every wrong argument; only the text tells which.
         ARGUMENT_ERROR | ARGUMENT_OUT_OF_RANGE => {
-            if description.contains("specified partition is invalid") {
+            if find(description, "specified partition is invalid").is_some() {
                 return (Step::Fatal, ErrorKind::NotFound);
             }
             let positions =
                 ["The supplied offset", "The supplied sequence number", "not a valid amqp filter"];
-            if positions.iter().any(|text| description.contains(text)) {
+            if positions.iter().any(|text| find(description, text).is_some()) {
                 return (Step::Fatal, ErrorKind::InvalidPosition);
             }
         }
@@ -250,10 +250,15 @@ fn look_up(error: &AmqpError) -> (Step, ErrorKind) {
         .map_or((Step::Link, ErrorKind::Internal), |(_, step, kind)| (*step, *kind))
 }
 
+/// Where `part` begins in `text`. A simple search: these texts are short, and a page would pay for a clever one.
+fn find(text: &str, part: &str) -> Option<usize> {
+    text.as_bytes().windows(part.len()).position(|window| window == part.as_bytes())
+}
+
 /// Splits ` TrackingId:…, SystemTracker:…, Timestamp:…` off a description.
 fn split_tracking(description: &str) -> (&str, Option<&str>) {
     const MARK: &str = "TrackingId:";
-    let Some(at) = description.find(MARK) else {
+    let Some(at) = find(description, MARK) else {
         return (description.trim_end(), None);
     };
     let id = description[at + MARK.len()..].split([',', ' ', '\n']).next().filter(|id| !id.is_empty());

@@ -4,16 +4,17 @@ use std::rc::Rc;
 
 use futures::lock::Mutex;
 use js_sys::{Array, Function, Promise};
-use serde::Deserialize;
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::cancel::promise;
 use super::error::{invalid, thrown};
+use super::options::Options;
 use super::pack;
 use super::properties;
-use super::settings::{Hooks, Settings, duration};
-use crate::consumer::{ConsumerClient, EventStream};
+use super::settings::{Hooks, duration, setup};
+use crate::client::Setup;
+use crate::consumer::{ConsumerClient, EventStream, How};
 use crate::error::{Error, ErrorKind};
 use crate::model::position::StartPosition;
 use crate::model::value::Timestamp;
@@ -32,33 +33,6 @@ pub struct Stream {
     partition_ids: Vec<String>,
 }
 
-/// How partitions are read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reading {
-    /// One partition; all of them where there is none.
-    partition_id: Option<String>,
-    from: Option<Position>,
-    /// Partitions that start elsewhere.
-    #[serde(default)]
-    from_in: Vec<(String, Position)>,
-    owner_level: Option<f64>,
-    #[serde(default)]
-    track_last_enqueued: bool,
-    prefetch: Option<u32>,
-    prefetch_bytes: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Position {
-    offset: Option<String>,
-    sequence_number: Option<f64>,
-    enqueued_time: Option<f64>,
-    #[serde(default)]
-    inclusive: bool,
-}
-
 #[wasm_bindgen]
 impl Consumer {
     /// Connects nothing yet.
@@ -69,54 +43,37 @@ impl Consumer {
         web_socket_options: JsValue,
         tokens: Option<Function>,
     ) -> Result<Consumer, JsValue> {
-        let mut settings = Settings::parse(settings)?;
-        let mut builder = ConsumerClient::builder();
-        if let Some(group) = settings.consumer_group.take() {
-            builder = builder.consumer_group(group);
-        }
         let hooks = Hooks { web_socket, web_socket_options, tokens };
-        let built = settings.apply(builder, hooks).and_then(|builder| builder.build());
+        let built = setup(&Options(settings), hooks).and_then(Setup::build);
         built.map(Consumer).map_err(|error| thrown(&error))
     }
 
     /// Resolves to a [`Stream`], when its links are attached.
-    pub fn open(&self, reading: JsValue, ticket: u32) -> Result<Promise, JsValue> {
-        let reading: Reading = serde_wasm_bindgen::from_value(reading)
-            .map_err(|error| thrown(&invalid(format!("the options cannot be used: {error}"))))?;
+    pub fn open(&self, reading: JsValue, ticket: u32) -> Promise {
+        let reading = Options(reading);
         let consumer = self.0.clone();
-        Ok(promise(ticket, async move {
-            let stream = match reading.partition_id.clone() {
-                Some(id) => one(&consumer, id, reading).await?,
-                None => all(&consumer, reading).await?,
-            };
+        promise(ticket, async move {
+            let stream = open(&consumer, &reading).await?;
             let partition_ids = stream.partition_ids().map(str::to_owned).collect();
-            Ok(Stream { events: Rc::new(Mutex::new(Some(stream))), partition_ids })
-        }))
+            Ok(Stream { events: Rc::new(Mutex::new(Some(stream))), partition_ids }.into())
+        })
     }
 
     /// The properties of the hub.
     #[wasm_bindgen(js_name = hubProperties)]
     pub fn hub_properties(&self, ticket: u32) -> Promise {
-        let consumer = self.0.clone();
-        promise(ticket, async move { Ok(properties::hub(&consumer.hub_properties().await?)) })
+        properties::of_hub(self.0.client(), ticket)
     }
 
     /// The properties of a partition.
     #[wasm_bindgen(js_name = partitionProperties)]
     pub fn partition_properties(&self, partition_id: String, ticket: u32) -> Promise {
-        let consumer = self.0.clone();
-        promise(ticket, async move {
-            Ok(properties::partition(&consumer.partition_properties(&partition_id).await?))
-        })
+        properties::of_partition(self.0.client(), partition_id, ticket)
     }
 
     /// Closes the connection.
     pub fn close(&self) -> Promise {
-        let consumer = self.0.clone();
-        promise(0, async move {
-            consumer.close().await;
-            Ok(JsValue::UNDEFINED)
-        })
+        properties::close(self.0.client())
     }
 }
 
@@ -164,57 +121,45 @@ impl Stream {
     }
 }
 
-async fn one(consumer: &ConsumerClient, id: String, reading: Reading) -> Result<EventStream, Error> {
-    let mut reader = consumer.partition(id).track_last_enqueued(reading.track_last_enqueued);
-    if let Some(position) = reading.from {
-        reader = reader.from(position.parse()?);
+/// Opens one partition, or all of them where none is named.
+async fn open(consumer: &ConsumerClient, reading: &Options) -> Result<EventStream, Error> {
+    let how = How {
+        owner_level: reading.number("ownerLevel").map(|level| level as i64),
+        track_last_enqueued: reading.is_set("trackLastEnqueued"),
+        prefetch_count: reading.number("prefetch").map(|events| (events as u32).max(1)),
+        prefetch_bytes: reading.number("prefetchBytes").map(|bytes| bytes as usize),
+    };
+    let from = match reading.inner("from") {
+        Some(from) => position(&from)?,
+        None => StartPosition::default(),
+    };
+    if let Some(id) = reading.text("partitionId") {
+        return consumer.partition(id).from(from).how(how).open().await;
     }
-    if let Some(level) = reading.owner_level {
-        reader = reader.owner_level(level as i64);
+    let mut all = consumer.all_partitions().from(from).how(how);
+    // Pairs of a partition and where to start in it.
+    let pairs = reading.value("fromIn").map_or_else(Array::new, JsCast::unchecked_into::<Array>);
+    for pair in pairs.iter() {
+        let pair: Array = pair.unchecked_into();
+        let id = pair.get(0).as_string().unwrap_or_default();
+        all = all.from_in(id, position(&Options(pair.get(1)))?);
     }
-    if let Some(events) = reading.prefetch {
-        reader = reader.prefetch(events);
-    }
-    if let Some(bytes) = reading.prefetch_bytes {
-        reader = reader.prefetch_bytes(bytes as usize);
-    }
-    reader.open().await
+    all.open().await
 }
 
-async fn all(consumer: &ConsumerClient, reading: Reading) -> Result<EventStream, Error> {
-    let mut reader = consumer.all_partitions().track_last_enqueued(reading.track_last_enqueued);
-    if let Some(position) = reading.from {
-        reader = reader.from(position.parse()?);
-    }
-    for (id, position) in reading.from_in {
-        reader = reader.from_in(id, position.parse()?);
-    }
-    if let Some(level) = reading.owner_level {
-        reader = reader.owner_level(level as i64);
-    }
-    if let Some(events) = reading.prefetch {
-        reader = reader.prefetch(events);
-    }
-    if let Some(bytes) = reading.prefetch_bytes {
-        reader = reader.prefetch_bytes(bytes as usize);
-    }
-    reader.open().await
-}
-
-impl Position {
-    fn parse(self) -> Result<StartPosition, Error> {
-        let position = match (self.offset, self.sequence_number, self.enqueued_time) {
-            (Some(offset), None, None) if offset == "-1" => return Ok(StartPosition::earliest()),
-            (Some(offset), None, None) if offset == "@latest" => return Ok(StartPosition::latest()),
-            (Some(offset), None, None) => StartPosition::offset(offset),
-            (None, Some(number), None) => StartPosition::sequence_number(number as i64),
-            (None, None, Some(millis)) => {
-                return Ok(StartPosition::enqueued_time(Timestamp::from_millis(millis as i64)));
-            }
-            _ => return Err(invalid("a position is one of an offset, a sequence number or a time")),
-        };
-        Ok(if self.inclusive { position.inclusive() } else { position })
-    }
+fn position(given: &Options) -> Result<StartPosition, Error> {
+    let place = (given.text("offset"), given.number("sequenceNumber"), given.number("enqueuedTime"));
+    let position = match place {
+        (Some(offset), None, None) if offset == "-1" => return Ok(StartPosition::earliest()),
+        (Some(offset), None, None) if offset == "@latest" => return Ok(StartPosition::latest()),
+        (Some(offset), None, None) => StartPosition::offset(offset),
+        (None, Some(number), None) => StartPosition::sequence_number(number as i64),
+        (None, None, Some(millis)) => {
+            return Ok(StartPosition::enqueued_time(Timestamp::from_millis(millis as i64)));
+        }
+        _ => return Err(invalid("a position is one of an offset, a sequence number or a time")),
+    };
+    Ok(if given.is_set("inclusive") { position.inclusive() } else { position })
 }
 
 fn closed() -> Error {

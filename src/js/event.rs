@@ -55,16 +55,22 @@ pub(super) fn event(body: Bytes, meta: &JsValue) -> Result<EventData, Error> {
 }
 
 fn amqp_property(properties: &mut Properties, name: &str, value: &JsValue) -> Result<(), Error> {
+    let texts = [
+        ("subject", &mut properties.subject),
+        ("to", &mut properties.to),
+        ("replyTo", &mut properties.reply_to),
+        ("groupId", &mut properties.group_id),
+        ("replyToGroupId", &mut properties.reply_to_group_id),
+    ];
+    if let Some((_, slot)) = texts.into_iter().find(|(known, _)| *known == name) {
+        *slot = Some(text(name, value)?);
+        return Ok(());
+    }
     match name {
         "messageId" => properties.message_id = Some(id(name, value)?),
         "correlationId" => properties.correlation_id = Some(id(name, value)?),
         "contentType" => properties.content_type = Some(Symbol::from(text(name, value)?)),
         "contentEncoding" => properties.content_encoding = Some(Symbol::from(text(name, value)?)),
-        "subject" => properties.subject = Some(text(name, value)?),
-        "to" => properties.to = Some(text(name, value)?),
-        "replyTo" => properties.reply_to = Some(text(name, value)?),
-        "groupId" => properties.group_id = Some(text(name, value)?),
-        "replyToGroupId" => properties.reply_to_group_id = Some(text(name, value)?),
         "userId" => {
             let user = bytes(value).or_else(|| value.as_string().map(Bytes::from));
             properties.user_id = Some(user.ok_or_else(|| wrong(name, "a string or bytes"))?);

@@ -9,6 +9,7 @@ mod convert;
 mod decode;
 mod error;
 mod event;
+mod options;
 mod pack;
 mod place;
 mod producer;

@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 
 use js_sys::{Array, Function, Promise};
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::cancel::promise;
 use super::error::{invalid, thrown};
 use super::event::event;
+use super::options::Options;
 use super::pack::to_send;
 use super::properties;
-use super::settings::{Hooks, Settings};
+use super::settings::{Hooks, setup};
+use crate::client::Setup;
 use crate::producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
 
 /// A producer's end.
@@ -25,14 +26,6 @@ pub struct Producer(ProducerClient);
 #[derive(Debug)]
 pub struct Batch(RefCell<Option<EventBatch>>);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Route {
-    partition_id: Option<String>,
-    partition_key: Option<String>,
-    max_size: Option<f64>,
-}
-
 #[wasm_bindgen]
 impl Producer {
     /// Connects nothing yet.
@@ -44,9 +37,7 @@ impl Producer {
         tokens: Option<Function>,
     ) -> Result<Producer, JsValue> {
         let hooks = Hooks { web_socket, web_socket_options, tokens };
-        let built = Settings::parse(settings)?
-            .apply(ProducerClient::builder(), hooks)
-            .and_then(|builder| builder.build());
+        let built = setup(&Options(settings), hooks).and_then(Setup::build);
         built.map(Producer).map_err(|error| thrown(&error))
     }
 
@@ -59,7 +50,7 @@ impl Producer {
         options: JsValue,
         ticket: u32,
     ) -> Result<Promise, JsValue> {
-        let Route { partition_id, partition_key, .. } = route(options)?;
+        let (partition_id, partition_key) = route(&Options(options));
         let producer = self.0.clone();
         let events = to_send(bytes, &ends, metas.as_ref()).map_err(|error| thrown(&error))?;
         Ok(promise(ticket, async move {
@@ -69,21 +60,22 @@ impl Producer {
                 1 => producer.send_with(events.remove(0), options).await.map(|()| 1),
                 _ => producer.send_all(events, options).await,
             };
-            sent.map(|sent| sent as f64)
+            sent.map(|sent| JsValue::from(sent as f64))
         }))
     }
 
     /// Resolves to an empty [`Batch`].
     #[wasm_bindgen(js_name = createBatch)]
-    pub fn create_batch(&self, options: JsValue, ticket: u32) -> Result<Promise, JsValue> {
-        let Route { partition_id, partition_key, max_size } = route(options)?;
+    pub fn create_batch(&self, options: JsValue, ticket: u32) -> Promise {
+        let options = Options(options);
         let producer = self.0.clone();
-        Ok(promise(ticket, async move {
-            let max_size = max_size.map(|size| size as u64);
+        promise(ticket, async move {
+            let (partition_id, partition_key) = route(&options);
+            let max_size = options.number("maxSize").map(|size| size as u64);
             let batch =
                 producer.create_batch_with(BatchOptions { partition_id, partition_key, max_size }).await?;
-            Ok(Batch(RefCell::new(Some(batch))))
-        }))
+            Ok(Batch(RefCell::new(Some(batch))).into())
+        })
     }
 
     /// Sends a batch, which can be used no longer.
@@ -100,26 +92,18 @@ impl Producer {
     /// The properties of the hub.
     #[wasm_bindgen(js_name = hubProperties)]
     pub fn hub_properties(&self, ticket: u32) -> Promise {
-        let producer = self.0.clone();
-        promise(ticket, async move { Ok(properties::hub(&producer.hub_properties().await?)) })
+        properties::of_hub(self.0.client(), ticket)
     }
 
     /// The properties of a partition.
     #[wasm_bindgen(js_name = partitionProperties)]
     pub fn partition_properties(&self, partition_id: String, ticket: u32) -> Promise {
-        let producer = self.0.clone();
-        promise(ticket, async move {
-            Ok(properties::partition(&producer.partition_properties(&partition_id).await?))
-        })
+        properties::of_partition(self.0.client(), partition_id, ticket)
     }
 
     /// Closes the connection.
     pub fn close(&self) -> Promise {
-        let producer = self.0.clone();
-        promise(0, async move {
-            producer.close().await;
-            Ok(JsValue::UNDEFINED)
-        })
+        properties::close(self.0.client())
     }
 }
 
@@ -160,7 +144,7 @@ impl Batch {
     }
 }
 
-fn route(options: JsValue) -> Result<Route, JsValue> {
-    serde_wasm_bindgen::from_value(options)
-        .map_err(|error| thrown(&invalid(format!("the options cannot be used: {error}"))))
+/// The partition, and what the service chooses one by.
+fn route(options: &Options) -> (Option<String>, Option<String>) {
+    (options.text("partitionId"), options.text("partitionKey"))
 }

@@ -1,48 +1,16 @@
-//! From the facade's settings to a builder. The facade has checked their names and types.
+//! From the facade's settings to a client. The facade has checked their names and types.
 
 use std::time::Duration;
 
 use js_sys::Function;
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
-use super::error::{invalid, thrown};
+use super::error::invalid;
+use super::options::Options;
 use super::tokens::Tokens;
-use crate::client::ClientBuilder;
+use crate::client::Setup;
 use crate::error::Error;
 use crate::runtime::{Constructor, Trust};
-
-/// How a client is made. Durations are in milliseconds.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Settings {
-    connection_string: Option<String>,
-    namespace: Option<String>,
-    event_hub: Option<String>,
-    pub(super) consumer_group: Option<String>,
-    endpoint: Option<String>,
-    key_name: Option<String>,
-    key: Option<String>,
-    sas_token: Option<String>,
-    identifier: Option<String>,
-    application_id: Option<String>,
-    connect_timeout_ms: Option<f64>,
-    idle_timeout_ms: Option<f64>,
-    token_lifetime_ms: Option<f64>,
-    #[serde(default)]
-    retry: Retry,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Retry {
-    max_attempts: Option<u32>,
-    base_delay_ms: Option<f64>,
-    max_delay_ms: Option<f64>,
-    jitter: Option<f64>,
-    attempt_timeout_ms: Option<f64>,
-    total_deadline_ms: Option<f64>,
-}
 
 /// What JavaScript runs for a client.
 pub(super) struct Hooks {
@@ -53,61 +21,48 @@ pub(super) struct Hooks {
     pub(super) tokens: Option<Function>,
 }
 
-impl Settings {
-    pub(super) fn parse(settings: JsValue) -> Result<Self, JsValue> {
-        serde_wasm_bindgen::from_value(settings)
-            .map_err(|error| thrown(&invalid(format!("the options cannot be used: {error}"))))
+/// How a client is made. Durations are in milliseconds.
+pub(super) fn setup(settings: &Options, hooks: Hooks) -> Result<Setup, Error> {
+    let mut setup = Setup::default();
+    if let Some(text) = settings.text("connectionString") {
+        setup.connection_string(&text);
     }
-
-    /// Fills `builder` in.
-    pub(super) fn apply<C>(
-        self,
-        mut builder: ClientBuilder<C>,
-        hooks: Hooks,
-    ) -> Result<ClientBuilder<C>, Error> {
-        if let Some(text) = self.connection_string {
-            builder = builder.connection_string(text);
-        }
-        if let Some(host) = self.namespace {
-            builder = builder.namespace(host);
-        }
-        if let Some(hub) = self.event_hub {
-            builder = builder.event_hub(hub);
-        }
-        if let Some(url) = self.endpoint {
-            builder = builder.custom_endpoint(url);
-        }
-        if let (Some(name), Some(key)) = (self.key_name, self.key) {
-            builder = builder.shared_key(name, key);
-        }
-        if let Some(token) = self.sas_token {
-            builder = builder.sas_token(token);
-        }
-        if let Some(identifier) = self.identifier {
-            builder = builder.identifier(identifier);
-        }
-        if let Some(ask) = hooks.tokens {
-            builder = builder.token_provider(Tokens::from_function(ask));
-        }
-        let constructor = hooks.web_socket.map(|class| Constructor::new(class, hooks.web_socket_options));
-        let mut options = builder.chosen().clone();
-        options.application_id = self.application_id;
-        replace(&mut options.connect_timeout, self.connect_timeout_ms)?;
-        replace(&mut options.idle_timeout, self.idle_timeout_ms)?;
-        replace(&mut options.token_lifetime, self.token_lifetime_ms)?;
+    setup.namespace = settings.text("namespace");
+    setup.event_hub = settings.text("eventHub");
+    setup.consumer_group = settings.text("consumerGroup");
+    if let (Some(name), Some(key)) = (settings.text("keyName"), settings.text("key")) {
+        setup.shared_key(name, key);
+    }
+    if let Some(token) = settings.text("sasToken") {
+        setup.sas_token(token);
+    }
+    if let Some(ask) = hooks.tokens {
+        setup.token_provider(Tokens::from_function(ask));
+    }
+    if let Some(class) = hooks.web_socket {
+        setup.trust = Trust { constructor: Some(Constructor::new(class, hooks.web_socket_options)) };
+    }
+    let options = &mut setup.options;
+    options.custom_endpoint = settings.text("endpoint");
+    options.identifier = settings.text("identifier");
+    options.application_id = settings.text("applicationId");
+    replace(&mut options.connect_timeout, settings, "connectTimeoutMs")?;
+    replace(&mut options.idle_timeout, settings, "idleTimeoutMs")?;
+    replace(&mut options.token_lifetime, settings, "tokenLifetimeMs")?;
+    if let Some(given) = settings.inner("retry") {
         let retry = &mut options.retry;
-        retry.max_attempts = self.retry.max_attempts.unwrap_or(retry.max_attempts);
-        retry.jitter = self.retry.jitter.unwrap_or(retry.jitter);
-        replace(&mut retry.base_delay, self.retry.base_delay_ms)?;
-        replace(&mut retry.max_delay, self.retry.max_delay_ms)?;
-        replace(&mut retry.attempt_timeout, self.retry.attempt_timeout_ms)?;
-        retry.total_deadline = self.retry.total_deadline_ms.map(duration).transpose()?;
-        Ok(builder.options(options).trust(Trust { constructor }))
+        retry.max_attempts = given.number("maxAttempts").map_or(retry.max_attempts, |count| count as u32);
+        retry.jitter = given.number("jitter").unwrap_or(retry.jitter);
+        replace(&mut retry.base_delay, &given, "baseDelayMs")?;
+        replace(&mut retry.max_delay, &given, "maxDelayMs")?;
+        replace(&mut retry.attempt_timeout, &given, "attemptTimeoutMs")?;
+        retry.total_deadline = given.number("totalDeadlineMs").map(duration).transpose()?;
     }
+    Ok(setup)
 }
 
-fn replace(setting: &mut Duration, millis: Option<f64>) -> Result<(), Error> {
-    if let Some(millis) = millis {
+fn replace(setting: &mut Duration, settings: &Options, name: &str) -> Result<(), Error> {
+    if let Some(millis) = settings.number(name) {
         *setting = duration(millis)?;
     }
     Ok(())
@@ -117,6 +72,8 @@ fn replace(setting: &mut Duration, millis: Option<f64>) -> Result<(), Error> {
 pub(super) fn duration(millis: f64) -> Result<Duration, Error> {
     /// Longer than anybody waits, and what `Infinity` comes to.
     const FOR_EVER: f64 = 1e12;
-    Duration::try_from_secs_f64(millis.min(FOR_EVER) / 1000.0)
-        .map_err(|_| invalid(format!("{millis} is not a number of milliseconds")))
+    if millis >= 0.0 {
+        return Ok(Duration::from_micros((millis.min(FOR_EVER) * 1000.0) as u64));
+    }
+    Err(invalid("a duration is a number of milliseconds that is not negative"))
 }

@@ -1,10 +1,11 @@
 //! Tokens that JavaScript gives out.
 
+use std::cell::RefCell;
 use std::error::Error as StdError;
+use std::fmt;
 
-use futures::channel::{mpsc, oneshot};
+use futures::channel::oneshot;
 use futures::future::BoxFuture;
-use futures::stream::StreamExt;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -13,43 +14,63 @@ use crate::client::{AccessToken, TokenProvider};
 use crate::model::value::Timestamp;
 use crate::runtime;
 
-/// A function of JavaScript as a token provider. A task of its own calls it, since the function cannot leave its
-/// thread while a provider may; the task ends with the provider.
-pub(super) struct Tokens {
-    questions: mpsc::UnboundedSender<Question>,
+thread_local! {
+    /// The functions of all providers: these never leave their thread, which providers have to be able to.
+    static FUNCTIONS: RefCell<Vec<(u32, Function)>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Question {
-    audience: String,
-    answer: oneshot::Sender<Result<AccessToken, String>>,
-}
+/// A function of JavaScript as a token provider, by its number.
+pub(super) struct Tokens(u32);
 
 impl Tokens {
     /// `ask` is called with an audience and resolves to `{ token, expiresOn }` with `expiresOn` in
     /// milliseconds since 1970, or to the text of a shared access signature.
     pub(super) fn from_function(ask: Function) -> Self {
-        let (questions, mut asked) = mpsc::unbounded::<Question>();
-        // Never refused in JavaScript.
-        let _ = runtime::spawn(async move {
-            while let Some(question) = asked.next().await {
-                let answer = call(&ask, &question.audience).await.map_err(|error| describe(&error));
-                let _ = question.answer.send(answer);
-            }
-        });
-        Tokens { questions }
+        FUNCTIONS.with_borrow_mut(|functions| {
+            let number = functions.last().map_or(0, |(last, _)| last + 1);
+            functions.push((number, ask));
+            Tokens(number)
+        })
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        FUNCTIONS.with_borrow_mut(|functions| functions.retain(|(number, _)| *number != self.0));
     }
 }
 
 impl TokenProvider for Tokens {
     fn token(&self, audience: String) -> BoxFuture<'_, Result<AccessToken, Box<dyn StdError + Send + Sync>>> {
         let (answer, answered) = oneshot::channel();
-        let asked = self.questions.unbounded_send(Question { audience, answer });
+        let ask = FUNCTIONS.with_borrow(|functions| {
+            functions.iter().find(|(number, _)| *number == self.0).map(|(_, ask)| ask.clone())
+        });
+        if let Some(ask) = ask {
+            // A task of its own, since what JavaScript promises cannot leave its thread. Never refused in JavaScript.
+            let _ = runtime::spawn(async move {
+                // Nobody listens when the connection is gone by then.
+                let _ = answer.send(call(&ask, &audience).await.map_err(|error| describe(&error)));
+            });
+        }
         Box::pin(async move {
-            asked.map_err(|_| "the token provider is gone")?;
-            Ok(answered.await.map_err(|_| "the token provider is gone")??)
+            let told = answered.await.unwrap_or_else(|_| Err("the token provider is gone".into()));
+            told.map_err(|why| -> Box<dyn StdError + Send + Sync> { Box::new(Told(why)) })
         })
     }
 }
+
+/// What JavaScript says about a failure. Not a boxed `String`, which would print itself for programmers, with Unicode's tables.
+#[derive(Debug)]
+struct Told(String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Told {}
 
 async fn call(ask: &Function, audience: &str) -> Result<AccessToken, JsValue> {
     let answer = ask.call1(&JsValue::UNDEFINED, &audience.into())?;

@@ -160,9 +160,7 @@ impl ConnectionString {
 
     /// The namespace as it stands in addresses: the host, IPv6 in brackets, and the port where one is given.
     pub fn authority(&self) -> String {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{open}{}{close}{port}", self.host)
+        authority(&self.host, self.port)
     }
 
     fn from_named_variables(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
@@ -175,11 +173,9 @@ impl ConnectionString {
         let (name, key) = (required("EVENTHUB_KEY_NAME")?, required("EVENTHUB_KEY_VALUE")?);
         let namespace = namespace.trim();
         let dotted = namespace.contains(['.', ':']) || namespace.eq_ignore_ascii_case("localhost");
-        let (host, port) = if dotted {
-            parse_authority(namespace, "EVENTHUB_NAMESPACE")?
-        } else {
-            parse_authority(&format!("{namespace}.{DEFAULT_DOMAIN}"), "EVENTHUB_NAMESPACE")?
-        };
+        let full = if dotted { namespace.to_owned() } else { format!("{namespace}.{DEFAULT_DOMAIN}") };
+        let (host, port) =
+            parse_authority(&full).map_err(|why| invalid(format!("EVENTHUB_NAMESPACE {why}")))?;
         let credential = Credential::SharedKey { name, key };
         Ok(ConnectionString { scheme: Scheme::Sb, host, port, event_hub: None, credential, emulator: false })
     }
@@ -242,7 +238,7 @@ impl Scheme {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         [Scheme::Sb, Scheme::Amqp, Scheme::Amqps, Scheme::Ws, Scheme::Wss]
             .into_iter()
             .find(|scheme| scheme.as_str().eq_ignore_ascii_case(text))
@@ -336,7 +332,7 @@ impl<'a> Parts<'a> {
 }
 
 fn parse_endpoint(endpoint: &str) -> Result<(Scheme, String, Option<u16>), Error> {
-    let Some((scheme, rest)) = endpoint.split_once("://") else {
+    let Some((scheme, rest)) = split_scheme(endpoint) else {
         return Err(invalid("Endpoint has no scheme: it reads sb://<namespace>.servicebus.windows.net"));
     };
     let Some(scheme) = Scheme::parse(scheme) else {
@@ -346,43 +342,56 @@ fn parse_endpoint(endpoint: &str) -> Result<(Scheme, String, Option<u16>), Error
     if authority.contains(['/', '?', '#']) {
         return Err(invalid("Endpoint has a path: the event hub's name goes into EntityPath"));
     }
-    let (host, port) = parse_authority(authority, "Endpoint")?;
+    let (host, port) = parse_authority(authority).map_err(|why| invalid(format!("Endpoint {why}")))?;
     Ok((scheme, host, port))
 }
 
-/// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart.
-fn parse_authority(authority: &str, part: &str) -> Result<(String, Option<u16>), Error> {
+/// A host and a port as they stand in URLs.
+pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{open}{host}{close}{port}")
+}
+
+/// Splits a URL behind `://`.
+pub(crate) fn split_scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
+}
+
+/// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; or says what is wrong, as it reads behind the name of the whole.
+pub(crate) fn parse_authority(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, rest))) if host.parse::<core::net::Ipv6Addr>().is_ok() => {
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),
-                None => return Err(invalid(format!("{part} has something between its host and its port"))),
+                None => return Err("has something between its host and its port"),
             }
         }
-        Some(_) => return Err(invalid(format!("{part} has a malformed IPv6 address"))),
+        Some(_) => return Err("has a malformed IPv6 address"),
         None => match authority.split_once(':') {
-            Some((host, port)) => (checked_host(host, part)?, Some(port)),
-            None => (checked_host(authority, part)?, None),
+            Some((host, port)) => (checked_host(host)?, Some(port)),
+            None => (checked_host(authority)?, None),
         },
     };
     let port = match port {
         None => None,
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
-            _ => return Err(invalid(format!("{part} has a port that is not a number from 1 to 65535"))),
+            _ => return Err("has a port that is not a number from 1 to 65535"),
         },
     };
     Ok((host.to_ascii_lowercase(), port))
 }
 
-fn checked_host<'a>(host: &'a str, part: &str) -> Result<&'a str, Error> {
+fn checked_host(host: &str) -> Result<&str, &'static str> {
     if host.is_empty() {
-        return Err(invalid(format!("{part} has no host")));
+        return Err("has no host");
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if host.len() > 253 || !host.bytes().all(allowed) {
-        return Err(invalid(format!("{part} has a host that is not a host name")));
+        return Err("has a host that is not a host name");
     }
     Ok(host)
 }

@@ -1,6 +1,7 @@
 //! Domain words: pure values without clock, I/O or tasks.
 
 pub mod connection_string;
+mod encoding;
 pub mod moment;
 pub mod partition;
 pub mod position;

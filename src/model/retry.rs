@@ -64,8 +64,7 @@ impl RetryOptions {
         let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.5 };
         let share = if self.jitter.is_finite() { self.jitter.clamp(0.0, 1.0) } else { 0.0 };
         let factor = 1.0 + share * (2.0 * random - 1.0);
-        let pause =
-            Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(delay).min(self.max_delay);
+        let pause = super::moment::scaled(delay, factor).min(self.max_delay);
         if busy { pause.saturating_add(BUSY_PAUSE) } else { pause }
     }
 }

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::Sha256;
 
+use super::encoding::{base64, base64_decoded, percent_decoded, percent_encoded};
 use crate::error::{Error, ErrorKind};
 
 /// What stands in front of every token.
@@ -16,9 +14,6 @@ const PREFIX: &str = "SharedAccessSignature";
 
 /// The longest token that is looked at, in bytes. Real ones have a few hundred.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
-
-/// Everything but RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Makes a token that allows, until `expiry` (Unix seconds), what the key allows on `resource` and what lies below it.
 ///
@@ -29,11 +24,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// assert!(token.starts_with("SharedAccessSignature sr=sb%3A%2F%2Flocalhost%2Feh1&sig=6lUdmsa83qrU8ycjYU"));
 /// ```
 pub fn sign(resource: &str, key_name: &str, key: &str, expiry: i64) -> String {
-    let resource = utf8_percent_encode(resource, ENCODED).to_string();
+    let resource = percent_encoded(resource);
     let expiry = expiry.to_string();
-    let signature = STANDARD.encode(signature(key, &resource, &expiry).finalize().into_bytes());
-    let signature = utf8_percent_encode(&signature, ENCODED);
-    let key_name = utf8_percent_encode(key_name, ENCODED);
+    let signature = base64(&signature(key, &resource, &expiry).finalize().into_bytes());
+    let signature = percent_encoded(&signature);
+    let key_name = percent_encoded(key_name);
     format!("{PREFIX} sr={resource}&sig={signature}&se={expiry}&skn={key_name}")
 }
 
@@ -90,9 +85,8 @@ impl SasToken {
         let expiry = expiry_text
             .parse()
             .map_err(|_| malformed("its part 'se' is not a time in Unix seconds".to_owned()))?;
-        let signature = percent_decode_str(&part("sig", signature)?).decode_utf8_lossy().into_owned();
-        let signature =
-            STANDARD.decode(signature).map_err(|_| malformed("its part 'sig' is not Base64".to_owned()))?;
+        let signature = base64_decoded(&percent_decoded(&part("sig", signature)?))
+            .ok_or_else(|| malformed("its part 'sig' is not Base64".to_owned()))?;
         Ok(SasToken {
             resource_text: part("sr", resource)?,
             key_name_text: part("skn", key_name)?,
@@ -109,7 +103,7 @@ impl SasToken {
 
     /// The name of the key it is signed with.
     pub fn key_name(&self) -> Cow<'_, str> {
-        percent_decode_str(&self.key_name_text).decode_utf8_lossy()
+        decoded(&self.key_name_text)
     }
 
     /// Whether it is signed with the key of this name. Clients encode the name not at all, once or
@@ -156,10 +150,16 @@ fn signature(key: &str, resource: &str, expiry: &str) -> Hmac<Sha256> {
 /// Percent-decodes, and takes `+` for a blank as form encoding means it.
 fn form_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('+') {
-        return percent_decode_str(text).decode_utf8_lossy();
+        return decoded(text);
     }
-    let spaced = text.replace('+', " ");
-    Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+    Cow::Owned(decoded(&text.replace('+', " ")).into_owned())
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    match text.contains('%') {
+        true => Cow::Owned(String::from_utf8_lossy(&percent_decoded(text)).into_owned()),
+        false => Cow::Borrowed(text),
+    }
 }
 
 fn malformed(why: String) -> Error {

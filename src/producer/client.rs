@@ -1,6 +1,5 @@
 //! The client that sends.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,7 +39,8 @@ struct Inner {
     /// The link on which the service chooses the partition.
     hub: Arc<SenderHandle>,
     /// Links to partitions, made when they are first used.
-    partitions: Mutex<HashMap<String, Arc<SenderHandle>>>,
+    /// By id, in its order.
+    partitions: Mutex<Vec<(String, Arc<SenderHandle>)>>,
 }
 
 /// Where events go. By default the service chooses a partition, one after the other.
@@ -79,6 +79,12 @@ impl ProducerClient {
         ClientBuilder::new()
     }
 
+    /// The connection.
+    #[allow(dead_code, reason = "JavaScript asks it without a detour")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
     /// The event hub's name.
     pub fn event_hub(&self) -> &str {
         self.0.client.hub()
@@ -93,7 +99,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// When the future is dropped, an event that is still waiting is not sent. One that has left may be stored.
-    #[tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send(&self, event: impl Into<EventData>) -> Result<(), Error> {
         let message = encoded(&event.into()).map_err(|error| self.describe(error))?;
         self.0.hub.submit(message)?.await
@@ -106,7 +112,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    #[tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send_with(&self, event: impl Into<EventData>, options: SendOptions) -> Result<(), Error> {
         let mut event = event.into();
         let sender = self.sender(&options, event.partition_key())?;
@@ -138,7 +144,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn create_batch_with(&self, options: BatchOptions) -> Result<EventBatch, Error> {
         let BatchOptions { partition_id, partition_key, max_size } = options;
         let route = SendOptions { partition_id, partition_key };
@@ -165,7 +171,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send), for all events of the batch together.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send_batch(&self, batch: EventBatch) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
@@ -190,7 +196,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// When the future is dropped, some events have been sent and others have not.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send_all<I>(&self, events: I, options: SendOptions) -> Result<usize, Error>
     where
         I: IntoIterator,
@@ -215,7 +221,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn hub_properties(&self) -> Result<HubProperties, Error> {
         self.0.client.hub_properties().await
     }
@@ -238,7 +244,7 @@ impl ProducerClient {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    #[tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug"))]
+    #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.0.client.partition_properties(partition_id).await
     }
@@ -266,13 +272,14 @@ impl ProducerClient {
             (Some(id), None, None) => {
                 crate::client::check_partition_id(id).map_err(|error| self.describe(error))?;
                 let mut partitions = self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(sender) = partitions.get(id) {
-                    return Ok(sender.clone());
-                }
+                let place = match partitions.binary_search_by(|(known, _)| known.as_str().cmp(id)) {
+                    Ok(place) => return Ok(partitions[place].1.clone()),
+                    Err(place) => place,
+                };
                 let hub = self.event_hub().to_owned();
                 let sender =
                     Arc::new(self.0.client.sender(Address::HubPartition { hub, partition: id.clone() }));
-                partitions.insert(id.clone(), sender.clone());
+                partitions.insert(place, (id.clone(), sender.clone()));
                 Ok(sender)
             }
         }
@@ -295,7 +302,7 @@ impl ProducerClient {
             return;
         }
         let mut partitions = self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        partitions.retain(|_, known| !Arc::ptr_eq(known, sender));
+        partitions.retain(|(_, known)| !Arc::ptr_eq(known, sender));
     }
 
     fn describe(&self, error: Error) -> Error {

@@ -1,14 +1,15 @@
 //! Splitting a list of events into batches.
 
-use std::collections::HashMap;
-
-use futures::stream::{FuturesUnordered, TryStreamExt};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use super::client::SendOptions;
-use crate::client::SenderHandle;
+use crate::client::{Crowd, SenderHandle, Submission};
 use crate::dialect::codec::{self, EncodedBatch, EventBatch};
 use crate::dialect::event::EventData;
 use crate::error::{Error, ErrorKind};
+use crate::runtime;
 
 /// Bytes that are encoded before any of them is sent: some batches for a good number of keys, in bounded memory.
 const WINDOW: u64 = 32 * 1024 * 1024;
@@ -27,17 +28,7 @@ pub(super) async fn run(
         let groups = next_window(&mut events, limit, options)
             .map_err(|(index, error)| describe(error).with_event_index(index))?;
         let count: usize = groups.iter().flat_map(|group| &group.batches).map(|batch| batch.len).sum();
-        let sending: FuturesUnordered<_> = groups
-            .into_iter()
-            .flat_map(Group::into_runs)
-            .map(|run| async move {
-                for batch in run {
-                    sender.submit(batch.into())?.await?;
-                }
-                Ok::<(), Error>(())
-            })
-            .collect();
-        sending.try_collect::<()>().await?;
+        together(sender, groups.into_iter().flat_map(Group::into_runs).collect()).await?;
         sent += count;
     }
     Ok(sent)
@@ -52,11 +43,102 @@ struct Group {
 
 impl Group {
     /// Batches that have to wait for one another.
-    fn into_runs(self) -> Vec<Vec<EncodedBatch>> {
+    fn into_runs(self) -> Vec<Run> {
+        let run = |batches: Vec<EncodedBatch>| Run { batches: batches.into_iter(), sending: None };
         match self.is_ordered {
-            true => vec![self.batches],
-            false => self.batches.into_iter().map(|batch| vec![batch]).collect(),
+            true => vec![run(self.batches)],
+            false => self.batches.into_iter().map(|batch| run(vec![batch])).collect(),
         }
+    }
+}
+
+/// Batches that are sent one after the other.
+struct Run {
+    batches: std::vec::IntoIter<EncodedBatch>,
+    sending: Option<Submission>,
+}
+
+impl Run {
+    fn poll(&mut self, sender: &SenderHandle, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            if let Some(sending) = &mut self.sending {
+                ready!(Pin::new(sending).poll(cx))?;
+            }
+            match self.batches.next() {
+                Some(batch) => self.sending = Some(sender.submit(batch.into())?),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// Sends all runs at once, until the first failure.
+async fn together(sender: &SenderHandle, mut runs: Vec<Run>) -> Result<(), Error> {
+    let crowd = Crowd::new(runs.len());
+    let mut left = runs.len();
+    poll_fn(|cx| {
+        while let Some((number, waker)) = crowd.next(cx) {
+            match runs[number].poll(sender, &mut Context::from_waker(waker)) {
+                Poll::Ready(Ok(())) => left -= 1,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+        }
+        if left == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Which group has which key: a table of the groups' numbers, by a hash of their keys. A `HashMap` would do the same, and
+/// bring along what a page has no other use for.
+struct ByKey {
+    /// The group's number plus one; a power of two of them, at least half of them 0.
+    places: Vec<u32>,
+    seed: u64,
+}
+
+impl ByKey {
+    fn new() -> Self {
+        ByKey { places: vec![0; 16], seed: u64::from_ne_bytes(runtime::random_bytes()) }
+    }
+
+    fn get(&self, key: Option<&str>, groups: &[(EventBatch, Vec<EncodedBatch>)]) -> Option<usize> {
+        match self.places[self.place(key, groups)] {
+            0 => None,
+            group => Some(group as usize - 1),
+        }
+    }
+
+    /// Notes the newest group.
+    fn push(&mut self, groups: &[(EventBatch, Vec<EncodedBatch>)]) {
+        let known = match groups.len() * 2 > self.places.len() {
+            true => {
+                self.places = vec![0; self.places.len() * 2];
+                0
+            }
+            false => groups.len() - 1,
+        };
+        for (group, (batch, _)) in groups.iter().enumerate().skip(known) {
+            let place = self.place(batch.partition_key(), groups);
+            self.places[place] = group as u32 + 1;
+        }
+    }
+
+    /// Where the key is, or would be.
+    fn place(&self, key: Option<&str>, groups: &[(EventBatch, Vec<EncodedBatch>)]) -> usize {
+        let last = self.places.len() - 1;
+        let mut hash = self.seed;
+        for byte in key.unwrap_or_default().bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        let mut place = (hash ^ hash >> 32) as usize & last;
+        while let Some(group) = (self.places[place] as usize).checked_sub(1) {
+            if groups[group].0.partition_key() == key {
+                break;
+            }
+            place = (place + 1) & last;
+        }
+        place
     }
 }
 
@@ -66,17 +148,16 @@ fn next_window(
     options: &SendOptions,
 ) -> Result<Vec<Group>, (usize, Error)> {
     let mut groups: Vec<(EventBatch, Vec<EncodedBatch>)> = Vec::new();
-    let mut by_key: HashMap<Option<String>, usize> = HashMap::new();
+    let mut by_key = ByKey::new();
     let mut encoded = 0;
     for (index, event) in events {
         let failed = |error: Error| (index, error);
         let key = key_of(&event, options).map_err(failed)?;
-        let group = match by_key.get(&key) {
-            Some(&group) => group,
+        let group = match by_key.get(key.as_deref(), &groups) {
+            Some(group) => group,
             None => {
-                let batch = EventBatch::new(limit, key.clone()).map_err(failed)?;
-                groups.push((batch, Vec::new()));
-                by_key.insert(key, groups.len() - 1);
+                groups.push((EventBatch::new(limit, key).map_err(failed)?, Vec::new()));
+                by_key.push(&groups);
                 groups.len() - 1
             }
         };
@@ -156,6 +237,14 @@ mod tests {
         for batch in groups.iter().flat_map(|group| &group.batches) {
             assert!(batch.head.len() + batch.body.len() <= 1000);
         }
+    }
+
+    #[test]
+    fn many_keys_are_told_apart() {
+        let events = (0..1000).chain(0..1000).map(|key| keyed(&format!("key {key}"), 1)).collect();
+        let groups = window(events, 1000, &SendOptions::default()).unwrap();
+        assert_eq!(groups.len(), 1000);
+        assert!(groups.iter().all(|group| group.batches.iter().map(|batch| batch.len).sum::<usize>() == 2));
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use platform::Constructor;
 pub(crate) use platform::{
-    BoxFuture, NoRuntime, Socket, Timer, Trust, dial, give_way, now, random_bytes, spawn, unix_now,
+    BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,
+    spawn, unix_now,
 };

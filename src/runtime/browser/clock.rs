@@ -26,7 +26,7 @@ extern "C" {
 
 /// The present on the monotonic clock.
 pub(crate) fn now() -> Moment {
-    Moment::from_origin(Duration::from_secs_f64(performance_now() / 1000.0))
+    Moment::from_nanos((performance_now() * 1e6) as u64)
 }
 
 /// The present on the wall clock.

@@ -1,7 +1,6 @@
 //! From an endpoint to an open WebSocket.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -25,7 +24,7 @@ thread_local! {
 #[derive(Default)]
 struct Constructors {
     last: u32,
-    by_id: HashMap<u32, (Function, JsValue)>,
+    by_id: Vec<(u32, (Function, JsValue))>,
 }
 
 /// A constructor of WebSockets other than the global one. Forgotten with its last clone.
@@ -54,19 +53,22 @@ impl Constructor {
     pub(crate) fn new(class: Function, options: JsValue) -> Self {
         CONSTRUCTORS.with_borrow_mut(|constructors| {
             constructors.last += 1;
-            constructors.by_id.insert(constructors.last, (class, options));
+            constructors.by_id.push((constructors.last, (class, options)));
             Constructor(Arc::new(Id(constructors.last)))
         })
     }
 
     fn values(&self) -> Option<(Function, JsValue)> {
-        CONSTRUCTORS.with_borrow(|constructors| constructors.by_id.get(&self.0.0).cloned())
+        CONSTRUCTORS.with_borrow(|constructors| {
+            let mut all = constructors.by_id.iter();
+            all.find(|(id, _)| *id == self.0.0).map(|(_, values)| values.clone())
+        })
     }
 }
 
 impl Drop for Id {
     fn drop(&mut self) {
-        CONSTRUCTORS.with_borrow_mut(|constructors| constructors.by_id.remove(&self.0));
+        CONSTRUCTORS.with_borrow_mut(|constructors| constructors.by_id.retain(|(id, _)| *id != self.0));
     }
 }
 

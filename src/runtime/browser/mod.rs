@@ -11,7 +11,7 @@ use std::future::Future;
 pub(crate) use clock::{Timer, now, unix_now};
 pub(crate) use dial::{Constructor, Trust, dial};
 pub(crate) use futures::future::LocalBoxFuture as BoxFuture;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, SocketError, broken};
 pub(crate) use yielding::give_way;
 
 use wasm_bindgen::prelude::wasm_bindgen;

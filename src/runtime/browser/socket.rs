@@ -18,6 +18,7 @@ use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use super::super::endpoint::DialError;
 use super::clock::{Timer, now};
 use super::dial::{SUB_PROTOCOL, describe};
+use crate::error::{Error, ErrorKind};
 
 /// Bytes that the WebSocket may hold before the socket is not ready for more.
 const OUTPUT_MARK: u32 = 1024 * 1024;
@@ -40,6 +41,15 @@ pub(crate) struct Socket {
     has_closed: bool,
     /// Kept alive as long as they may be called.
     _handlers: [Closure<dyn FnMut(JsValue)>; 4],
+}
+
+/// Why a socket broke. Not an `io::Error`, of which a page would have to load every kind's text.
+#[derive(Debug)]
+pub(crate) struct SocketError(String);
+
+/// The error for people of a socket that broke. No system is asked what its errors mean.
+pub(crate) fn broken(error: SocketError, _of_system: fn(io::Error, bool) -> Error) -> Error {
+    Error::new(ErrorKind::ConnectionLost, error.0)
 }
 
 #[derive(Default)]
@@ -105,7 +115,7 @@ impl Socket {
     }
 
     /// The next chunk that arrived, `None` when the peer has finished.
-    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, SocketError>> {
         let mut state = self.state.borrow_mut();
         if let Some(chunk) = state.arrived.pop_front() {
             return Poll::Ready(Ok(Some(chunk)));
@@ -113,10 +123,7 @@ impl Socket {
         if let Some(closed) = &state.closed {
             return Poll::Ready(match closed.code {
                 NORMAL | NO_STATUS => Ok(None),
-                _ => Err(io::Error::new(
-                    io::ErrorKind::ConnectionAborted,
-                    text(closed, state.error.as_deref()),
-                )),
+                _ => Err(SocketError(text(closed, state.error.as_deref()))),
             });
         }
         state.wait(cx);
@@ -125,7 +132,7 @@ impl Socket {
 
     /// Whether another chunk may be given to [`start_send`](Self::start_send): while the socket is slow
     /// it holds a bounded amount and no more.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         if self.socket.buffered_amount() < OUTPUT_MARK || self.state.borrow().closed.is_some() {
             return Poll::Ready(Ok(()));
         }
@@ -135,22 +142,20 @@ impl Socket {
     }
 
     /// Queues a chunk. Call when [`poll_ready`](Self::poll_ready) said so, and flush afterwards.
-    pub(crate) fn start_send(&mut self, chunk: Bytes) -> io::Result<()> {
+    pub(crate) fn start_send(&mut self, chunk: Bytes) -> Result<(), SocketError> {
         // Copied: some implementations write a view later, when this memory is another chunk's.
         let copy = Uint8Array::new_from_slice(&chunk);
-        self.socket
-            .send_with_js_u8_array(&copy)
-            .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, describe(&error)))
+        self.socket.send_with_js_u8_array(&copy).map_err(|error| SocketError(describe(&error)))
     }
 
     /// Writes what is queued, which the WebSocket does by itself.
     #[allow(clippy::unused_self, reason = "the same names on every platform")]
-    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         Poll::Ready(Ok(()))
     }
 
     /// Says that nothing follows. Ready when the peer has agreed.
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         if !self.has_closed {
             self.has_closed = true;
             // Sends what is buffered first. Fails only for a code that may not be used.

@@ -14,10 +14,13 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::task::Context;
 
+use crate::error::Error;
+
 pub(crate) use clock::{Timer, now, unix_now};
 pub(crate) use dial::dial;
 pub(crate) use futures::future::BoxFuture;
 pub(crate) use socket::Socket;
+pub(crate) use std::io::Error as SocketError;
 pub(crate) use tls::Trust;
 
 /// A task was to be started outside a tokio runtime.
@@ -29,6 +32,11 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(
     let runtime = tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
     runtime.spawn(task);
     Ok(())
+}
+
+/// The error for people of a socket that broke, made by who knows what the errors of a system mean.
+pub(crate) fn broken(error: SocketError, of_system: fn(std::io::Error, bool) -> Error) -> Error {
+    of_system(error, false)
 }
 
 /// Wakes the task again after the runtime's other tasks got their turn.
