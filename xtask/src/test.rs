@@ -84,6 +84,13 @@ fn package(workspace: &Workspace, report: &mut Report) {
         size::run(workspace, Vec::new())?;
         Ok(Counts { passed: 1, ..Counts::default() })
     });
+    report.step("package: the facade in Node, against the emulator inside the process", || {
+        let built = package::build(workspace)?;
+        let mut tests = Command::new(prepare::system_node()?);
+        tests.current_dir(workspace.root()).args(["--test", "--test-reporter", "spec"]);
+        tests.args(node_tests(&workspace.root().join("pkg-template/test"))?);
+        counted(tests.env("EVENTHUBS_PACKAGE", built.folder))
+    });
     report.step("package: the tarball in Node, Deno, Bun, bundlers, workers and type checkers", || {
         let built = package::build(workspace)?;
         let browser = prepare::browser(workspace)?;
