@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { start } from "./facade-support.mjs";
 import { dist, eventually } from "./support.mjs";
@@ -87,6 +89,23 @@ test("a connection that the other side drops is made anew, and the old one leave
   await eventually(() => clients.emulator.connections === 0, "all are gone");
   const { timers: _, ...rest } = left(clients);
   assert.deepEqual(rest, NOTHING);
+});
+
+test("a closed client lets go of the functions that it was given", async (t) => {
+  const { emulator } = await start(t);
+  const { ProducerClient } = await dist("index.js");
+  const given = await (async () => {
+    class Mine extends emulator.WebSocket {}
+    const client = new ProducerClient(emulator.connectionString, "eh1", { webSocket: Mine });
+    // It leads back to the client, as a class that reports on it does.
+    Mine.client = client;
+    await client.send("x");
+    await client.close();
+    return new WeakRef(Mine);
+  })();
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  await eventually(() => (collect(), given.deref() === undefined), "the class is collected");
 });
 
 test("two clients in one program do not disturb each other", async (t) => {

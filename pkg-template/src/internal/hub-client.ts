@@ -5,7 +5,7 @@ import type { HubProperties, PartitionProperties } from "../properties.js";
 import type { Consumer, Producer } from "../wasm/eventhubs.js";
 import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
 import { options, type Rule, signal, text } from "./check.js";
-import { connect, type Target, target } from "./settings.js";
+import { connect, Hooks, type Target, target } from "./settings.js";
 
 const CALL: Record<string, Rule> = { signal };
 
@@ -17,14 +17,16 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   /** How the client is called in the service's logs. */
   readonly identifier: string;
   readonly #target: Target;
-  readonly #make: Parameters<typeof connect<Raw>>[1];
+  readonly #make: Parameters<typeof connect<Raw>>[2];
+  readonly #hooks: Hooks;
   #raw: Promise<Raw> | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal */
-  protected constructor(what: string, given: readonly unknown[], own: Record<string, Rule>, make: Parameters<typeof connect<Raw>>[1]) {
+  protected constructor(what: string, given: readonly unknown[], own: Record<string, Rule>, make: Parameters<typeof connect<Raw>>[2]) {
     this.#target = target(what, given, own);
     this.#make = make;
+    this.#hooks = new Hooks(this.#target);
     ({ namespace: this.namespace, eventHub: this.eventHub, identifier: this.identifier } = this.#target);
   }
 
@@ -75,7 +77,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   protected raw(signal?: AbortSignal): Promise<Raw> {
     if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
     if (signal?.aborted) return Promise.reject(abortReason(signal));
-    this.#raw ??= connect(this.#target, this.#make).catch((error: unknown) => {
+    this.#raw ??= connect(this.#target, this.#hooks, this.#make).catch((error: unknown) => {
       // Another try may fare better: the module may load then.
       this.#raw = undefined;
       throw toError(error);
@@ -87,5 +89,6 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
     const raw = await this.#raw?.catch(() => undefined);
     // Freed by the garbage collector: a call that was made before may be about to use it.
     await raw?.close();
+    this.#hooks.drop();
   }
 }

@@ -66,7 +66,7 @@ export function target(what: string, given: readonly unknown[], own: Record<stri
   if (eventHub === undefined || eventHub === "") {
     throw invalid(`${what} needs the name of an event hub: the connection string has no EntityPath`);
   }
-  const identifier = rest.identifier ?? crypto.randomUUID();
+  const identifier = rest.identifier ?? randomName();
   const { key, tokens } = opening(credential, tokenProvider);
   if (named === undefined && key === undefined && tokens === undefined) {
     throw invalid(`${what} needs a 'credential' or a 'tokenProvider' besides the namespace`);
@@ -82,15 +82,52 @@ export function target(what: string, given: readonly unknown[], own: Record<stri
   };
 }
 
+/** A user's functions, for as long as the client is open: the engine lives longer, until it is collected. */
+export class Hooks {
+  #target: Target | undefined;
+
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  /** Lets go of what the user gave: it may lead back to the client. */
+  drop(): void {
+    this.#target = undefined;
+  }
+
+  /** A constructor that makes the user's sockets. */
+  webSocket(spare: unknown): unknown {
+    const given = (): WebSocketConstructor | undefined => this.#target?.webSocket ?? (spare as WebSocketConstructor | undefined);
+    if (given() === undefined) return undefined;
+    return function (...rest: ConstructorParameters<WebSocketConstructor>): object {
+      const Class = given();
+      if (Class === undefined) throw new EventHubsError("closed", "the client was closed");
+      return new Class(...rest);
+    };
+  }
+
+  tokens(): ((audience: string) => Promise<unknown>) | undefined {
+    if (this.#target?.tokens === undefined) return undefined;
+    return async (audience) => this.#target?.tokens?.(audience);
+  }
+}
+
 /** Makes the engine's half of a client. */
 export async function connect<C>(
   target: Target,
+  hooks: Hooks,
   make: (engine: Engine, settings: unknown, webSocket: unknown, options: unknown, tokens: unknown) => C,
 ): Promise<C> {
-  const lacksWebSocket = target.webSocket === undefined && typeof WebSocket === "undefined";
-  // Together: the engine is compiled by other threads, and `ws` with all that it needs of Node takes this one as long again.
-  const [running, spare] = await Promise.all([engine(), lacksWebSocket ? spareWebSocket() : undefined]);
-  return make(running, target.settings, target.webSocket ?? spare, target.webSocketOptions, target.tokens);
+  const running = await engine();
+  const spare = target.webSocket === undefined && typeof WebSocket === "undefined" ? await spareWebSocket() : undefined;
+  return make(running, target.settings, hooks.webSocket(spare), target.webSocketOptions, hooks.tokens());
+}
+
+/** `crypto.randomUUID` is for secure pages only; this is for all. */
+function randomName(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function oneObject(what: string, given: readonly unknown[], own: Record<string, Rule>): Connection {
