@@ -87,8 +87,10 @@ function systemProperties(message: AmqpMessage): Record<string, unknown> {
 }
 
 function annotated(message: AmqpMessage, body: unknown, bodyType: Body["bodyType"]): AmqpAnnotatedMessage {
-  const { userId: _, creationTime, absoluteExpiryTime, ...properties } = message.properties;
-  const times = {
+  const { userId: _, creationTime, absoluteExpiryTime, messageId, correlationId, ...properties } = message.properties;
+  const own = {
+    ...(messageId !== undefined && { messageId: nodeBytes(messageId) }),
+    ...(correlationId !== undefined && { correlationId: nodeBytes(correlationId) }),
     ...(creationTime && { creationTime: creationTime.getTime() }),
     ...(absoluteExpiryTime && { absoluteExpiryTime: absoluteExpiryTime.getTime() }),
   };
@@ -98,7 +100,7 @@ function annotated(message: AmqpMessage, body: unknown, bodyType: Body["bodyType
     messageAnnotations: message.messageAnnotations as never,
     deliveryAnnotations: message.deliveryAnnotations as never,
     applicationProperties: message.applicationProperties as never,
-    properties: { ...properties, ...times } as AmqpMessageProperties,
+    properties: { ...properties, ...own } as AmqpMessageProperties,
     body,
     bodyType,
   };
