@@ -33,7 +33,7 @@ Usage: cargo xtask <verb>
                         natively and through the npm package in Node; with --open, serve the console afterwards
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
   test [part ...]       all that CI runs; or only some of:
-                        lint unit behaviour wasm package interop console fuzz demo
+                        lint unit behaviour wasm package compat interop console fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
   package [--quick]     the npm package: target/package/eventhubs/ and a tarball of it; quick: without wasm-opt
   console               the console (www), built into target/console, where the emulator finds it

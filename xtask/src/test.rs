@@ -12,8 +12,8 @@ use crate::workspace::Workspace;
 use crate::{console, demo, fuzz, lint, package, size, wasm};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
-const PARTS: [&str; 9] =
-    ["lint", "unit", "behaviour", "wasm", "package", "interop", "console", "fuzz", "demo"];
+const PARTS: [&str; 10] =
+    ["lint", "unit", "behaviour", "wasm", "package", "compat", "interop", "console", "fuzz", "demo"];
 
 /// Test files that another part runs.
 const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
@@ -36,6 +36,7 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 "behaviour" => behaviour(workspace, &mut report),
                 "wasm" => wasm::steps(workspace, &mut report),
                 "package" => package(workspace, &mut report),
+                "compat" => compat(workspace, &mut report),
                 "interop" => interop(workspace, &mut report),
                 "console" => report.step("console: the page in Chromium, against real emulators", || {
                     console::test(workspace)
@@ -101,6 +102,18 @@ fn package(workspace: &Workspace, report: &mut Report) {
         tests.current_dir(folder);
         tests.env("EVENTHUBS_BIN", binary).env("EVENTHUBS_TARBALL", built.tarball);
         counted(tests.env("CHROMIUM", browser.chromium))
+    });
+}
+
+fn compat(workspace: &Workspace, report: &mut Report) {
+    report.step("compat: programs and types of @azure/event-hubs with only the import changed", || {
+        let built = package::build(workspace)?;
+        let binary = prepare::binary(workspace, "debug")?;
+        let folder = prepare::packages(workspace, "tests/compat")?;
+        let mut tests = Command::new(prepare::system_node()?);
+        tests.args(["--test", "--test-reporter", "spec"]).args(node_tests(&folder)?);
+        tests.current_dir(folder);
+        counted(tests.env("EVENTHUBS_BIN", binary).env("EVENTHUBS_PACKAGE", built.folder))
     });
 }
 
