@@ -1,5 +1,5 @@
 // wasm-bindgen names what passes between the module and its glue after Rust's paths and hashes, which do not compress.
-// Here both sides get names of one or two letters.
+// Here both sides get names of one or two letters; exports that Rust's authors named (`memory` too) keep theirs.
 
 const IMPORTS = 2;
 const EXPORTS = 7;
@@ -8,7 +8,7 @@ const EXPORTS = 7;
 export function shortened(bytes, glue) {
   const module = new WebAssembly.Module(bytes);
   const imports = names(WebAssembly.Module.imports(module));
-  const exports = names(WebAssembly.Module.exports(module));
+  const exports = names(WebAssembly.Module.exports(module).filter(({ name }) => /^(__|wasm_bindgen_)/.test(name)));
   let code = glue;
   for (const [name, short] of imports) {
     code = replaced(code, new RegExp(`^(\\s*)${quoted(name)}(?=: )`, "gm"), `$1${short}`, name);
@@ -17,7 +17,7 @@ export function shortened(bytes, glue) {
     // Some are exported for other glue than this.
     code = code.replace(new RegExp(`\\bwasm\\.${quoted(name)}\\b`, "g"), () => `wasm.${short}`);
   }
-  if (/\bwasm\.\w{3,}/.test(code) || /\bwasm\[/.test(code)) {
+  if (/\bwasm\.(__|wasm_bindgen_)/.test(code) || /\bwasm\[/.test(code)) {
     throw new Error("wasm-bindgen's glue uses exports in another way than build/names.mjs knows");
   }
   return { bytes: renamed(bytes, imports, exports), glue: code };
@@ -90,7 +90,7 @@ function importEntry(body, at, short, out) {
 function exportEntry(body, at, short, out) {
   const name = text(body, at);
   const end = number(body, name.end + 1).end;
-  out.push(...string(short.get(name.value)), ...body.subarray(name.end, end));
+  out.push(...string(short.get(name.value) ?? name.value), ...body.subarray(name.end, end));
   return end;
 }
 
