@@ -7,7 +7,9 @@ import { body, producer as open } from "./ours.mjs";
 /** How often what is due is sent. */
 const TICK_MS = 5;
 /** Sends that may await their outcome: more means that the rate cannot be held, and it is not. */
-const MOST_WAITING = 64;
+const MOST_WAITING = 16;
+/** Events of one send: enough to catch up, little enough to stay even. */
+const MOST_EVENTS = 1000;
 
 export async function pace({ rate, seconds, size, ...job }) {
   const producer = open(job);
@@ -23,7 +25,7 @@ export async function pace({ rate, seconds, size, ...job }) {
     if (elapsed >= seconds) break;
     const due = Math.floor(elapsed * rate) - sent;
     if (due > 0 && waiting < MOST_WAITING) {
-      const events = Math.min(due, rate / 10);
+      const events = Math.min(due, MOST_EVENTS);
       sent += events;
       waiting += 1;
       producer.send(new Array(events).fill(event), { partitionId: job.partition }).then(

@@ -20,9 +20,11 @@ await report(() =>
     const page = await open(browser, address);
     await page.evaluate(async (job) => (await globalThis.load(job.sdk)).follow(job), job);
     const producer = spawn(process.execPath, [fileURLToPath(new URL("node.mjs", import.meta.url)), ...producerArguments()], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "ignore", "pipe"],
     });
     const ended = once(producer, "exit");
+    let said = "";
+    producer.stderr.setEncoding("utf8").on("data", (text) => (said += text));
     const seen = () => page.evaluate(() => ({ ...globalThis.seen, now: performance.now() }));
     try {
       await page.waitForFunction(() => globalThis.seen.events > 1, undefined, { timeout: 60_000 });
@@ -35,7 +37,7 @@ await report(() =>
       const trace = await browser.stopTracing();
       if (job.trace) await writeFile(job.trace, trace);
       if (after.failure) throw new Error(after.failure);
-      if (producer.exitCode !== null) throw new Error("the producer ended too early");
+      if (producer.exitCode !== null) throw new Error(`the producer ended too early: ${said.trim()}`);
       const events = after.events - before.events;
       const seconds = (after.now - before.now) / 1000;
       return { events, seconds, longTaskMillis: after.longest, ...longest(JSON.parse(trace.toString()).traceEvents) };
