@@ -61,11 +61,12 @@ function longest(events) {
   const all = tasks.length > 0 ? tasks : events.filter((event) => event.name === "ThreadControllerImpl::RunTask" && isOf(main, event));
   if (all.length === 0) throw new Error("the trace has no tasks of the page's main thread");
   const durations = all.map(({ dur = 0 }) => dur / 1000).sort((a, b) => a - b);
-  let [start, end, ran] = [Infinity, -Infinity, 0];
+  let [start, end, ran, busy] = [Infinity, -Infinity, 0, 0];
   for (const { ts, dur = 0, tdur = 0 } of all) {
     start = Math.min(start, ts);
     end = Math.max(end, ts + dur);
     ran = Math.max(ran, tdur);
+    busy += tdur;
   }
   return {
     longestMillis: durations.at(-1),
@@ -74,7 +75,7 @@ function longest(events) {
     p99Millis: durations[Math.floor((durations.length - 1) * 0.99)],
     over50: durations.filter((millis) => millis > 50).length,
     tasks: durations.length,
-    busy: durations.reduce((sum, millis) => sum + millis, 0) / ((end - start) / 1000),
+    busy: busy / (end - start),
   };
 }
 
