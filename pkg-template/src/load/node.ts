@@ -1,6 +1,7 @@
 // Node, and Deno and Bun, which have its file system.
 
 import { compile } from "./compile.js";
+import { masking } from "./masking.js";
 
 export default async function load(): Promise<WebAssembly.Module> {
   const url = new URL("../eventhubs.wasm", import.meta.url);
@@ -13,7 +14,7 @@ export default async function load(): Promise<WebAssembly.Module> {
 export async function webSocket(): Promise<unknown> {
   try {
     const ws: { WebSocket?: unknown; default?: unknown } = await import("ws" as string);
-    return ws.WebSocket ?? ws.default;
+    return masking(ws.WebSocket ?? ws.default);
   } catch {
     return undefined;
   }
