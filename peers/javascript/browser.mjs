@@ -69,7 +69,7 @@ async function bundled(sdk) {
   const { outputFiles } = await build({
     // Aliases are looked up from here.
     absWorkingDir: fileURLToPath(here(".")),
-    entryPoints: ["page.mjs"],
+    entryPoints: [sdk === "raw" ? "raw-page.mjs" : "page.mjs"],
     bundle: true,
     minify: true,
     write: false,

@@ -3,6 +3,7 @@
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { WebSocket, WebSocketServer } from "ws";
 
 import { job as arguments_, report } from "./support.mjs";
@@ -13,12 +14,18 @@ const MESSAGE = 65_536;
 const WAITING = 16;
 
 if (process.argv[2] === "serve") serve();
-else await report(() => client(arguments_()));
+else if (process.argv[1] === fileURLToPath(import.meta.url)) await report(() => client(arguments_()));
 
-async function client({ case: direction, size, warmup, count }) {
+/** Starts the other end. */
+export async function startServer() {
   const server = fork(new URL(import.meta.url), ["serve"]);
   const [port] = await once(server, "message");
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { perMessageDeflate: false });
+  return { url: `ws://127.0.0.1:${port}/`, stop: () => server.kill() };
+}
+
+async function client({ case: direction, size, warmup, count }) {
+  const server = await startServer();
+  const socket = new WebSocket(server.url, { perMessageDeflate: false });
   socket.binaryType = "nodebuffer";
   await once(socket, "open");
   const move = direction === "send" ? sending : receiving;
@@ -27,7 +34,7 @@ async function client({ case: direction, size, warmup, count }) {
   await move(socket, count * size);
   const seconds = (performance.now() - start) / 1000;
   socket.terminate();
-  server.kill();
+  server.stop();
   return { events: count, seconds };
 }
 
