@@ -103,8 +103,11 @@ export class EventHubConsumerClient {
 
   /** Closes the subscriptions and the connection. */
   async close(): Promise<void> {
-    await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.close()));
-    await this.#inspector.close();
+    try {
+      await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.close()));
+    } finally {
+      await this.#inspector.close();
+    }
   }
 
   getPartitionIds(options: GetPartitionIdsOptions = {}): Promise<Array<string>> {

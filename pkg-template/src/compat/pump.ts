@@ -178,14 +178,13 @@ export class Pump {
       this.#held = undefined;
       throw error;
     }
-    const { signal } = this.#abort;
     const maxWaitMs = (this.#subscribed.options.maxWaitTimeInSeconds ?? 60) * 1000;
-    const events = await stream.nextBatch({ maxCount: this.#maxCount, maxWaitMs, signal });
+    const events = await stream.nextBatch({ maxCount: this.#maxCount, maxWaitMs });
     const end = performance.now() + LINGER;
     while (events.length > 0 && events.length < this.#maxCount && performance.now() < end) {
       try {
         const left = Math.max(end - performance.now(), 0);
-        events.push(...(await stream.nextBatch({ maxCount: this.#maxCount - events.length, maxWaitMs: left, signal })));
+        events.push(...(await stream.nextBatch({ maxCount: this.#maxCount - events.length, maxWaitMs: left })));
       } catch (error) {
         // What has come is not lost over it.
         this.#held = { error };
@@ -195,10 +194,16 @@ export class Pump {
     return events;
   }
 
+  /** Ends whatever waits for events. */
   async #close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#held = undefined;
-    await stream?.close();
+    try {
+      await stream?.close();
+    } catch (error) {
+      // It is gone anyway.
+      logger.verbose("a partition could not be detached:", error);
+    }
   }
 }
