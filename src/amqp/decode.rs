@@ -108,6 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number behind a constructor of fixed width; up to eight bytes.
+    #[inline]
     fn number(&mut self, code: u8) -> Result<u64, DecodeError> {
         Ok(match code >> 4 {
             0x5 => u64::from(self.u8()?),
@@ -118,6 +119,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    #[inline]
     fn span(&mut self, wide: bool) -> Result<(usize, usize), DecodeError> {
         let len = self.size(wide)?;
         self.advance(len)
@@ -242,7 +244,7 @@ impl<'a> Reader<'a> {
 
     fn value_of(&mut self, code: u8, depth: u8) -> Result<Value, DecodeError> {
         // What the widths of the fixed ones have in common is read first: the table below is then only a table.
-        let n = self.number(code)?;
+        let n = if code < 0xa0 { self.number(code)? } else { 0 };
         Ok(match code {
             0x40 => Value::Null,
             0x41 => Value::Bool(true),
@@ -369,11 +371,13 @@ impl<'r, 'a> Fields<'r, 'a> {
     }
 
     /// Something is wrong.
+    #[cold]
     pub(crate) fn fail(&mut self, error: DecodeError) {
         self.error.get_or_insert(error);
         self.left = 0;
     }
 
+    #[inline]
     fn code(&mut self) -> u8 {
         if self.left == 0 {
             return NULL;
@@ -401,6 +405,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         self.good(read)
     }
 
+    #[inline]
     fn good<T>(&mut self, read: Result<T, DecodeError>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
@@ -411,6 +416,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn skip(&mut self) {
         self.with(Reader::skip);
     }
@@ -419,6 +425,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         self.with(Reader::value)
     }
 
+    #[inline]
     pub(crate) fn bool(&mut self) -> Option<bool> {
         match self.code() {
             NULL => None,
@@ -440,8 +447,17 @@ impl<'r, 'a> Fields<'r, 'a> {
         self.number(&[0x60]).map(|number| number as u16)
     }
 
+    /// By hand: most fields of the transfers of every event are of this kind.
+    #[inline]
     pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.number(&[0x70, 0x52, 0x43]).map(|number| number as u32)
+        let number = match self.code() {
+            NULL => return None,
+            0x70 => self.reader.u32(),
+            0x52 => self.reader.u8().map(u32::from),
+            0x43 => Ok(0),
+            _ => Err(WRONG_TYPE),
+        };
+        self.good(number)
     }
 
     /// A field that must be there.

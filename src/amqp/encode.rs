@@ -88,6 +88,7 @@ pub fn compound(out: &mut BytesMut, small: u8, large: u8, count: usize, body: im
 }
 
 /// Gives a compound value the small head where it fits.
+#[inline]
 fn shorten(out: &mut BytesMut, start: usize, small: u8, count: usize) {
     let len = out.len() - start - LARGE_HEAD;
     if len < 255 && count <= 255 {
@@ -105,12 +106,14 @@ pub(crate) fn compound_large(out: &mut BytesMut, code: u8, count: usize, body: i
 }
 
 /// The large head, not filled in; where it is.
+#[inline]
 fn begin(out: &mut BytesMut, code: u8) -> usize {
     let start = out.len();
     out.put_slice(&[code, 0, 0, 0, 0, 0, 0, 0, 0]);
     start
 }
 
+#[inline]
 fn finish(out: &mut BytesMut, start: usize, count: usize) {
     let size = (out.len() - start - 5) as u32;
     out[start + 1..start + 5].copy_from_slice(&size.to_be_bytes());
