@@ -29,15 +29,18 @@ await report(() =>
     try {
       await page.waitForFunction(() => globalThis.seen.events > 1, undefined, { timeout: 60_000 });
       await pause(WARMUP_S * 1000);
-      await browser.startTracing(page, { categories: ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"] });
+      // Has every task, and little else that would slow down what is measured.
+      await browser.startTracing(page, { categories: ["-*", "disabled-by-default-devtools.timeline"] });
       await page.evaluate(() => (globalThis.seen.longest = 0));
       const before = await seen();
       await pause(job.seconds * 1000);
       const after = await seen();
+      if (after.failure) throw new Error(after.failure);
+      if (producer.exitCode !== null) throw new Error(`the producer ended too early (${producer.exitCode}): ${said.trim()}`);
+      // The trace is long, and fetched while nothing else goes on.
+      producer.kill();
       const trace = await browser.stopTracing();
       if (job.trace) await writeFile(job.trace, trace);
-      if (after.failure) throw new Error(after.failure);
-      if (producer.exitCode !== null) throw new Error(`the producer ended too early: ${said.trim()}`);
       const events = after.events - before.events;
       const seconds = (after.now - before.now) / 1000;
       return { events, seconds, longTaskMillis: after.longest, ...longest(JSON.parse(trace.toString()).traceEvents) };
