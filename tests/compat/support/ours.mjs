@@ -1,12 +1,13 @@
 // The built package, for tests of what is ours alone.
 
+import { rmSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { remove, scratch } from "./pair.mjs";
+import { scratch } from "./pair.mjs";
 
 const folder = await scratch();
-process.on("exit", () => void remove(folder));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /** `eventhubs/compat` and `eventhubs/emulator`, as a program of that folder imports them. */
 const at = (path) => import(pathToFileURL(join(folder, "node_modules/eventhubs/dist", path)).href);
