@@ -2,29 +2,30 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use eventhubs::broker::{AccessKey, AccessRule, Rights, Scope};
 use eventhubs::model::sas;
 use eventhubs::{
     AccessToken, ClientBuilder, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions,
-    StartPosition,
+    StartPosition, Timestamp,
 };
 
-use crate::support::{HUB, Running, impatient, soon, start_with, take, texts};
+use crate::harness::unix_now;
+use crate::support::{HUB, Running, impatient, soon, start_with, take, test, texts};
 
 /// An emulator with keys of its own only, and two hubs.
 async fn guarded() -> Running {
-    start_with(|config| {
-        config.namespace.development_key = None;
-        config.namespace.accept_any_jwt = true;
+    start_with(|namespace| {
+        namespace.development_key = None;
+        namespace.accept_any_jwt = true;
         let rule = |name: &str, rights, scope| AccessRule {
             key_name: name.into(),
             key: AccessKey::new(format!("{name}-key")),
             rights,
             scope,
         };
-        config.namespace.rules = vec![
+        namespace.rules = vec![
             rule("all", Rights::MANAGE, Scope::Namespace),
             rule("sender", Rights::SEND, Scope::Namespace),
             rule("listener", Rights::LISTEN, Scope::Hub(HUB.into())),
@@ -37,7 +38,7 @@ fn with_key<C>(running: &Running, builder: ClientBuilder<C>, name: &str, key: &s
     builder
         .connection_string(format!(
             "Endpoint=sb://localhost:{};SharedAccessKeyName={name};SharedAccessKey={key};EntityPath={HUB};UseDevelopmentEmulator=true",
-            running.emulator.port()
+            running.port()
         ))
         .retry(impatient())
 }
@@ -45,23 +46,22 @@ fn with_key<C>(running: &Running, builder: ClientBuilder<C>, name: &str, key: &s
 /// A namespace and endpoint without a key in it.
 fn keyless<C>(running: &Running, builder: ClientBuilder<C>) -> ClientBuilder<C> {
     builder
-        .namespace(format!("localhost:{}", running.emulator.port()))
+        .namespace(format!("localhost:{}", running.port()))
         .event_hub(HUB)
-        .custom_endpoint(format!("ws://localhost:{}", running.emulator.port()))
+        .custom_endpoint(format!("ws://localhost:{}", running.port()))
         .retry(impatient())
 }
 
 fn seconds_from_now(seconds: i64) -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    now as i64 + seconds
+    unix_now().as_secs() as i64 + seconds
 }
 
 fn token(running: &Running, path: &str, key_name: &str, seconds: i64) -> String {
-    let resource = format!("sb://localhost:{}/{path}", running.emulator.port());
+    let resource = format!("sb://localhost:{}/{path}", running.port());
     sas::sign(&resource, key_name, &format!("{key_name}-key"), seconds_from_now(seconds))
 }
 
-#[tokio::test]
+#[test]
 async fn a_key_allows_what_its_rule_says_and_no_more() {
     let running = guarded().await;
     let sender = with_key(&running, ProducerClient::builder(), "sender", "sender-key").build().unwrap();
@@ -80,7 +80,7 @@ async fn a_key_allows_what_its_rule_says_and_no_more() {
     assert_eq!(soon(wrong.partition("0").open()).await.unwrap_err().kind(), ErrorKind::Unauthorized);
 }
 
-#[tokio::test]
+#[test]
 async fn wrong_keys_and_tokens_are_refused_at_once_and_never_shown() {
     let running = guarded().await;
     for (name, key) in [("all", "not-the-key"), ("nobody", "all-key")] {
@@ -102,7 +102,7 @@ async fn wrong_keys_and_tokens_are_refused_at_once_and_never_shown() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_ready_made_token_opens_what_it_is_for() {
     let running = guarded().await;
     for path in [HUB, ""] {
@@ -115,11 +115,11 @@ async fn a_ready_made_token_opens_what_it_is_for() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_provider_is_asked_again_when_it_fails() {
     let running = guarded().await;
     let asked = Arc::new(AtomicUsize::new(0));
-    let (count, port) = (asked.clone(), running.emulator.port());
+    let (count, port) = (asked.clone(), running.port());
     let producer = keyless(&running, ProducerClient::builder())
         .token_provider(move |audience: String| {
             let attempt = count.fetch_add(1, Ordering::SeqCst);
@@ -137,7 +137,7 @@ async fn a_provider_is_asked_again_when_it_fails() {
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
-#[tokio::test]
+#[test]
 async fn a_provider_that_keeps_failing_ends_in_its_own_words() {
     let running = guarded().await;
     let producer = keyless(&running, ProducerClient::builder())
@@ -150,19 +150,19 @@ async fn a_provider_that_keeps_failing_ends_in_its_own_words() {
     assert!(error.to_string().contains("the server with the key is down"), "{error}");
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_of_entra_id_is_put_as_such() {
     let running = guarded().await;
     let producer = keyless(&running, ProducerClient::builder())
         .token_provider(|_: String| async {
-            Ok(AccessToken::jwt("eyJ0.e30.c2ln", SystemTime::now() + Duration::from_secs(600)))
+            Ok(AccessToken::jwt("eyJ0.e30.c2ln", Timestamp::from_millis(seconds_from_now(600) * 1000)))
         })
         .build()
         .unwrap();
     soon(producer.send("x")).await.unwrap();
 }
 
-#[tokio::test]
+#[test]
 async fn tokens_are_renewed_before_they_expire_and_links_stay_up() {
     let running = guarded().await;
     let asked = Arc::new(AtomicUsize::new(0));

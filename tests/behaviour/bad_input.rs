@@ -1,13 +1,16 @@
 //! What is wrong is answered at once by one clear error; nothing is lost, and nothing hangs.
 
+use bytes::Bytes;
 use eventhubs::{
     BatchOptions, ConsumerClient, Error, ErrorKind, EventData, ProducerClient, SendOptions, StartPosition,
     Timestamp, Value,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
-use crate::support::{HUB, Running, impatient, soon, start};
+use crate::harness::{Listener, spawn};
+use crate::service::Wanted;
+use crate::support::{
+    HUB, IS_WASM, Running, SCHEME, SCHEMES, Way, impatient, soon, start, start_wanted, test,
+};
 
 /// One attempt, one sentence, one kind.
 #[track_caller]
@@ -23,7 +26,7 @@ fn refused<T>(what: &str, result: Result<T, Error>, kind: ErrorKind, says: &str)
 
 fn for_hub(running: &Running, hub: &str) -> ProducerClient {
     ProducerClient::builder()
-        .connection_string(running.emulator.connection_string())
+        .connection_string(running.namespace())
         .event_hub(hub)
         .retry(impatient())
         .build()
@@ -31,7 +34,7 @@ fn for_hub(running: &Running, hub: &str) -> ProducerClient {
 }
 
 #[test]
-fn connection_strings_that_make_no_sense() {
+async fn connection_strings_that_make_no_sense() {
     let build = |text: &str| ProducerClient::from_connection_string(text);
     let long = "x".repeat(1 << 20);
     for (text, kind, says) in [
@@ -61,7 +64,7 @@ fn connection_strings_that_make_no_sense() {
 }
 
 #[test]
-fn builders_that_contradict_themselves() {
+async fn builders_that_contradict_themselves() {
     let whole = "Endpoint=sb://h;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=e";
     let builder = || ProducerClient::builder().connection_string(whole);
     let invalid = ErrorKind::InvalidArgument;
@@ -79,7 +82,7 @@ fn builders_that_contradict_themselves() {
     let strange = ProducerClient::builder().namespace("a b").event_hub("e").sas_token("x").build();
     refused("a namespace with a blank", strange, invalid, "host name");
     refused("an endpoint", builder().custom_endpoint("ftp://h").build(), invalid, "scheme");
-    refused("certificates", builder().ca_pem("nothing").build(), invalid, "no certificate");
+    refused("certificates", builder().ca_pem("nothing").build(), invalid, "certificate");
     let group = ConsumerClient::builder().connection_string(whole).consumer_group("a/b").build();
     refused("a consumer group", group, invalid, "consumer group");
 }
@@ -88,7 +91,7 @@ fn builder_without_hub() -> eventhubs::ClientBuilder<ProducerClient> {
     ProducerClient::builder().connection_string("Endpoint=sb://h;SharedAccessKeyName=a;SharedAccessKey=b")
 }
 
-#[tokio::test]
+#[test]
 async fn names_that_do_not_exist() {
     let running = start().await;
     let producer = running.producer();
@@ -108,11 +111,7 @@ async fn names_that_do_not_exist() {
         "partition",
     );
     refused("unknown partition, open", soon(consumer.partition("99").open()).await, not_found, "partition");
-    let group = running
-        .by(crate::support::Way::Ws, ConsumerClient::builder())
-        .consumer_group("nobody")
-        .build()
-        .unwrap();
+    let group = running.by(Way::Ws, ConsumerClient::builder()).consumer_group("nobody").build().unwrap();
     refused("unknown group", soon(group.partition("0").open()).await, not_found, "nobody");
     for id in ["", "a/b", "0/../1", "\n", &"9".repeat(100)] {
         refused("no id, send", soon(to(id)).await, ErrorKind::InvalidArgument, "not the id of a partition");
@@ -123,7 +122,7 @@ async fn names_that_do_not_exist() {
     soon(to("0")).await.unwrap();
 }
 
-#[tokio::test]
+#[test]
 async fn events_and_batches_over_the_limit() {
     let running = start().await;
     let producer = running.producer();
@@ -150,7 +149,7 @@ async fn events_and_batches_over_the_limit() {
     soon(producer.send("fits")).await.unwrap();
 }
 
-#[tokio::test]
+#[test]
 async fn both_a_key_and_a_partition() {
     let running = start().await;
     let producer = running.producer();
@@ -184,7 +183,7 @@ async fn both_a_key_and_a_partition() {
     refused("a message id", soon(producer.send(id)).await, invalid, "message-id");
 }
 
-#[tokio::test]
+#[test]
 async fn positions_past_the_end_and_nonsense_positions() {
     let running = start().await;
     soon(running.producer().send_with("x", SendOptions::to_partition("0"))).await.unwrap();
@@ -206,7 +205,7 @@ async fn positions_past_the_end_and_nonsense_positions() {
 }
 
 /// What a peer that is no Event Hubs says, and what becomes of it.
-#[tokio::test]
+#[test]
 async fn peers_that_are_something_else() {
     for (what, says) in [
         ("HTTP", &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..]),
@@ -217,16 +216,16 @@ async fn peers_that_are_something_else() {
         ("a frame of 4 GB", b"AMQP\x03\x01\x00\x00\xff\xff\xff\xff\x02\x01\x00\x00"),
         ("nothing", b""),
     ] {
-        for scheme in ["amqp", "ws"] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::spawn(async move {
-                while let Ok((mut stream, _)) = listener.accept().await {
-                    let _ = stream.write_all(says).await;
-                    let mut heard = [0; 1024];
-                    let _ = stream.read(&mut heard).await;
+        for scheme in SCHEMES {
+            let mut listener = Listener::tcp().await;
+            let port = listener.port();
+            drop(spawn(async move {
+                loop {
+                    let mut stream = listener.accept().await;
+                    stream.write(Bytes::from_static(says)).await;
+                    stream.read().await;
                 }
-            });
+            }));
             let producer = ProducerClient::builder()
                 .connection_string(format!(
                     "Endpoint={scheme}://127.0.0.1:{port};SharedAccessKeyName=a;SharedAccessKey=b;EntityPath={HUB}"
@@ -245,15 +244,13 @@ async fn peers_that_are_something_else() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn places_where_nobody_is() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    for endpoint in [format!("amqp://127.0.0.1:{port}"), "amqp://no-such-host.invalid:5672".to_owned()] {
+    let port = Listener::tcp().await.port();
+    for place in [format!("127.0.0.1:{port}"), "no-such-host.invalid:5672".to_owned()] {
         let producer = ProducerClient::builder()
             .connection_string(format!(
-                "Endpoint={endpoint};SharedAccessKeyName=a;SharedAccessKey=b;EntityPath={HUB}"
+                "Endpoint={SCHEME}://{place};SharedAccessKeyName=a;SharedAccessKey=b;EntityPath={HUB}"
             ))
             .retry(impatient())
             .build()
@@ -264,13 +261,13 @@ async fn places_where_nobody_is() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_certificate_that_is_not_trusted() {
     let running = start().await;
-    for way in [crate::support::Way::Wss, crate::support::Way::Amqps] {
+    for way in [Way::Wss, crate::support::Way::Amqps] {
         let producer = ProducerClient::builder()
             .connection_string(running.connection_string())
-            .custom_endpoint(running.url(way))
+            .custom_endpoint(running.url(*way))
             .retry(impatient())
             .build()
             .unwrap();

@@ -2,12 +2,12 @@
 
 use eventhubs::{ConsumerClient, ErrorKind, ProducerClient, SendOptions, StartPosition};
 
-use crate::support::{HUB, WAYS, soon, start};
+use crate::support::{HUB, WAYS, soon, start, test};
 
-#[tokio::test]
+#[test]
 async fn hub_and_partitions_tell_about_themselves_by_every_transport() {
     let running = start().await;
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         let producer = running.by(way, ProducerClient::builder()).build().unwrap();
         let properties = soon(producer.hub_properties()).await.unwrap();
         assert_eq!((properties.name.as_str(), properties.partition_ids.len()), (HUB, 4), "{way:?}");
@@ -16,7 +16,7 @@ async fn hub_and_partitions_tell_about_themselves_by_every_transport() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_partitions_properties_follow_what_is_sent() {
     let running = start().await;
     let producer = running.producer();
@@ -32,7 +32,7 @@ async fn a_partitions_properties_follow_what_is_sent() {
     assert_eq!((filled.hub.as_str(), filled.partition_id.as_str()), (HUB, "1"));
 }
 
-#[tokio::test]
+#[test]
 async fn many_questions_at_once_are_all_answered() {
     let running = start().await;
     let producer = running.producer();
@@ -44,7 +44,7 @@ async fn many_questions_at_once_are_all_answered() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_closed_client_says_so_at_once() {
     let running = start().await;
     let producer = running.producer();
@@ -55,7 +55,7 @@ async fn a_closed_client_says_so_at_once() {
     assert_eq!(soon(producer.clone().hub_properties()).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
-#[tokio::test]
+#[test]
 async fn closing_ends_streams_behind_what_has_arrived() {
     let running = start().await;
     let producer = running.producer();
@@ -69,7 +69,7 @@ async fn closing_ends_streams_behind_what_has_arrived() {
     assert!(soon(events.next()).await.is_none());
 }
 
-#[tokio::test]
+#[test]
 async fn a_client_that_was_never_used_closes_at_once() {
     let running = start().await;
     soon(running.producer().close()).await;
@@ -77,42 +77,4 @@ async fn a_client_that_was_never_used_closes_at_once() {
     soon(consumer.close()).await;
     let error = soon(consumer.partition("0").open()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-}
-
-#[test]
-fn a_client_outside_of_a_runtime_says_what_is_missing() {
-    let producer = ProducerClient::from_connection_string(
-        "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=orders",
-    )
-    .unwrap();
-    let waker = futures::task::noop_waker();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut send = std::pin::pin!(producer.send("x"));
-    let std::task::Poll::Ready(Err(error)) = send.as_mut().poll(&mut context) else {
-        panic!("it was not refused");
-    };
-    assert!(error.to_string().contains("no tokio runtime"), "{error}");
-    assert!(!error.is_transient());
-}
-
-#[test]
-fn a_client_survives_the_runtime_that_it_ran_on() {
-    let first = tokio::runtime::Runtime::new().unwrap();
-    let second = tokio::runtime::Runtime::new().unwrap();
-    let running = second.block_on(start());
-    let producer = running.producer();
-    first.block_on(soon(producer.send("one"))).unwrap();
-    first.shutdown_background();
-    // The first call may still meet the task that is being cut off.
-    let again = second.block_on(soon(async {
-        loop {
-            match producer.send("two").await {
-                Err(error) if error.kind() == ErrorKind::Closed => {}
-                sent => return sent,
-            }
-        }
-    }));
-    again.unwrap();
-    drop(producer);
-    drop(running);
 }

@@ -2,7 +2,7 @@
 
 use eventhubs::{ErrorKind, EventStream, SendOptions, StartPosition};
 
-use crate::support::{Running, nothing_more, soon, start, take, texts};
+use crate::support::{Running, nothing_more, soon, start, take, test, texts};
 
 async fn open(running: &Running, level: Option<i64>) -> Result<EventStream, eventhubs::Error> {
     let reader = running.consumer().partition("0").from(StartPosition::earliest());
@@ -21,7 +21,7 @@ async fn loses(stream: &mut EventStream) {
     assert!(soon(stream.next()).await.is_none());
 }
 
-#[tokio::test]
+#[test]
 async fn the_higher_level_and_the_later_of_equals_take_the_partition() {
     let running = start().await;
     let mut without = open(&running, None).await.unwrap();
@@ -40,7 +40,7 @@ async fn the_higher_level_and_the_later_of_equals_take_the_partition() {
     nothing_more(&mut high).await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_partition_that_was_let_go_can_be_taken_with_a_lower_level() {
     let running = start().await;
     drop(open(&running, Some(9)).await.unwrap());
@@ -56,7 +56,7 @@ async fn a_partition_that_was_let_go_can_be_taken_with_a_lower_level() {
     taken.await.unwrap();
 }
 
-#[tokio::test]
+#[test]
 async fn five_readers_share_a_partition_and_the_sixth_is_told() {
     let running = start().await;
     let mut readers = Vec::new();

@@ -1,15 +1,14 @@
 //! A service that does as it is told: the engine's server role with a script, for what no emulator would do.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use bytes::Bytes;
 use eventhubs::amqp::{Attach, Config, Connection, Event, LinkId, Outcome, Outgoing, Role};
 use eventhubs::dialect::{cbs, management};
 use eventhubs::model::moment::Moment;
 use eventhubs::{HubProperties, Timestamp};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Listener, SCHEME, Stream, clock, spawn};
 
 /// What a script does about an event of a connection.
 pub(crate) enum Then {
@@ -68,38 +67,35 @@ impl Peer {
     pub(crate) async fn start(
         script: impl FnMut(&mut Connection, Seen<'_>) -> Then + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let mut listener = Listener::amqp().await;
+        let port = listener.port();
         let stored = Arc::new(Mutex::new(Vec::new()));
         let (script, store) = (Arc::new(Mutex::new(script)), stored.clone());
-        tokio::spawn(async move {
-            let mut number = 0;
-            while let Ok((stream, _)) = listener.accept().await {
-                number += 1;
-                tokio::spawn(serve(stream, number, script.clone(), store.clone()));
+        drop(spawn(async move {
+            for number in 1.. {
+                let stream = listener.accept().await;
+                drop(spawn(serve(stream, number, script.clone(), store.clone())));
             }
-        });
+        }));
         Peer { port, stored }
     }
 
-    /// A connection string for a hub that it has, over plain TCP.
+    /// A connection string for a hub that it has, without TLS.
     pub(crate) fn connection_string(&self) -> String {
         format!(
-            "Endpoint=amqp://127.0.0.1:{};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders",
+            "Endpoint={SCHEME}://127.0.0.1:{};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders",
             self.port
         )
     }
 }
 
-async fn serve<S>(mut stream: TcpStream, number: usize, script: Arc<Mutex<S>>, stored: Arc<Mutex<Vec<Bytes>>>)
+async fn serve<S>(mut stream: Stream, number: usize, script: Arc<Mutex<S>>, stored: Arc<Mutex<Vec<Bytes>>>)
 where
     S: FnMut(&mut Connection, Seen<'_>) -> Then + Send + 'static,
 {
-    let origin = Instant::now();
-    let now = || Moment::from_origin(origin.elapsed());
+    let now = || Moment::from_origin(clock());
     let mut engine = Connection::server(Config { container_id: "peer".into(), ..Config::default() }, now());
     let mut state = State::default();
-    let mut buffer = vec![0; 64 * 1024];
     loop {
         while let Some(event) = engine.poll_event() {
             let seen = Seen { event: &event, connection: number, state: &mut state };
@@ -111,7 +107,7 @@ where
             }
         }
         while let Some(output) = engine.poll_output(now()) {
-            if stream.write_all(&output).await.is_err() {
+            if !stream.write(output).await {
                 return;
             }
         }
@@ -119,8 +115,8 @@ where
             return;
         }
         match stream.read(&mut buffer).await {
-            Ok(read) if read > 0 => engine.feed(Bytes::copy_from_slice(&buffer[..read]), now()),
-            _ => return,
+            Some(bytes) => engine.feed(bytes, now()),
+            None => return,
         }
     }
 }

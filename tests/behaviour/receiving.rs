@@ -9,7 +9,7 @@ use eventhubs::{
 };
 use futures::StreamExt;
 
-use crate::support::{Running, WAYS, nothing_more, soon, start, take, texts};
+use crate::support::{Running, WAYS, nothing_more, soon, start, take, test, texts};
 
 /// Sends the texts to partition 0, and gives back how they were stored.
 async fn filled(running: &Running, texts: &[&str]) -> Vec<eventhubs::ReceivedEvent> {
@@ -26,7 +26,7 @@ async fn first(running: &Running, position: StartPosition) -> String {
     texts(&take(&mut events, 1).await).remove(0)
 }
 
-#[tokio::test]
+#[test]
 async fn every_kind_of_position_starts_where_it_says() {
     let running = start().await;
     let stored = filled(&running, &["zero", "one", "two"]).await;
@@ -47,7 +47,7 @@ async fn every_kind_of_position_starts_where_it_says() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_from_the_end_sees_what_is_sent_after_it_was_opened() {
     let running = start().await;
     filled(&running, &["before"]).await;
@@ -58,11 +58,11 @@ async fn a_stream_from_the_end_sees_what_is_sent_after_it_was_opened() {
     assert_eq!(first(&running, behind_last).await, "after");
 }
 
-#[tokio::test]
+#[test]
 async fn events_are_received_by_every_transport() {
     let running = start().await;
     filled(&running, &["hello"]).await;
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         let consumer = running.by(way, ConsumerClient::builder()).build().unwrap();
         let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
         assert_eq!(texts(&take(&mut events, 1).await), ["hello"], "{way:?}");
@@ -70,7 +70,7 @@ async fn events_are_received_by_every_transport() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_that_was_not_opened_opens_when_it_is_read() {
     let running = start().await;
     filled(&running, &["hello"]).await;
@@ -79,7 +79,7 @@ async fn a_stream_that_was_not_opened_opens_when_it_is_read() {
     assert_eq!(event.body_text().unwrap(), "hello");
 }
 
-#[tokio::test]
+#[test]
 async fn far_more_events_than_are_prefetched_arrive_in_order() {
     let running = start().await;
     let producer = running.producer();
@@ -94,7 +94,7 @@ async fn far_more_events_than_are_prefetched_arrive_in_order() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_bound_on_bytes_lets_large_events_through_one_by_one() {
     let running = start().await;
     let producer = running.producer();
@@ -107,7 +107,7 @@ async fn a_bound_on_bytes_lets_large_events_through_one_by_one() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_batch_holds_what_lies_ready_and_waits_no_longer_than_asked() {
     let running = start().await;
     filled(&running, &["a", "b", "c"]).await;
@@ -126,7 +126,7 @@ async fn a_batch_holds_what_lies_ready_and_waits_no_longer_than_asked() {
     assert_eq!(texts(&batch), ["d"]);
 }
 
-#[tokio::test]
+#[test]
 async fn all_partitions_are_read_as_one_stream_each_from_its_own_position() {
     let running = start().await;
     let producer = running.producer();
@@ -157,7 +157,7 @@ async fn all_partitions_are_read_as_one_stream_each_from_its_own_position() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn readers_that_ask_are_told_the_partitions_newest_event() {
     let running = start().await;
     let stored = filled(&running, &["one", "two", "three"]).await;
@@ -174,7 +174,7 @@ async fn readers_that_ask_are_told_the_partitions_newest_event() {
     assert_eq!(take(&mut silent, 1).await[0].last_enqueued().unwrap(), None);
 }
 
-#[tokio::test]
+#[test]
 async fn every_property_and_every_kind_of_body_survives_the_journey() {
     let running = start().await;
     let producer = running.producer();
@@ -249,7 +249,7 @@ async fn every_property_and_every_kind_of_body_survives_the_journey() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_that_nobody_reads_holds_up_nothing_else() {
     let running = start().await;
     let producer = running.producer();
@@ -263,7 +263,7 @@ async fn a_stream_that_nobody_reads_holds_up_nothing_else() {
     assert_eq!(take(&mut busy, 2000).await.len(), 2000);
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_that_is_dropped_in_the_middle_leaves_the_connection_working() {
     let running = start().await;
     let producer = running.producer();

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use eventhubs::amqp::{AmqpError, Event, Outcome, Outgoing, Role, message};
-use eventhubs::emulator::{Emulator, EmulatorConfig};
 use eventhubs::{
     ClientOptions, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions, StartPosition,
     Symbol, Timestamp, Value,
 };
-use futures::future::try_join_all;
+use futures::future::{Either, select, try_join_all};
 
+use crate::harness::{Listener, clock, spawn};
 use crate::peer::{Peer, Seen, Then, address};
-use crate::proxy::Proxy;
-use crate::support::{HUB, impatient, nothing_more, patient, soon, start, take, texts};
+use crate::service::{Proxy, Wanted};
+use crate::support::{
+    SCHEME, SCHEMES, impatient, nothing_more, patient, soon, start, start_wanted, take, test, texts,
+};
 
 fn producer_of(peer: &Peer, retry: RetryOptions) -> ProducerClient {
     ProducerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
@@ -25,13 +27,10 @@ fn consumer_of(peer: &Peer, retry: RetryOptions) -> ConsumerClient {
     ConsumerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
 }
 
-#[tokio::test]
+#[test]
 async fn clients_go_on_when_the_emulator_comes_back_on_its_port() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = EmulatorConfig::default().with_hub(HUB, 2).with_data_dir(dir.path());
-    let emulator = Emulator::start(config.clone()).await.unwrap();
-    let port = emulator.port();
-    let connection_string = format!("{}EntityPath={HUB}", emulator.connection_string());
+    let mut running = start_wanted(Wanted { is_durable: true, ..Wanted::default() }).await;
+    let connection_string = running.connection_string();
     let producer =
         ProducerClient::builder().connection_string(&connection_string).retry(patient()).build().unwrap();
     let consumer =
@@ -40,23 +39,23 @@ async fn clients_go_on_when_the_emulator_comes_back_on_its_port() {
     soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
     assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
 
-    soon(emulator.shutdown()).await.unwrap();
-    let while_down = tokio::spawn({
+    running.stop().await;
+    let while_down = spawn({
         let producer = producer.clone();
         async move { producer.send_with("two", SendOptions::to_partition("0")).await }
     });
-    let _emulator = Emulator::start(config.with_port(port)).await.unwrap();
-    soon(while_down).await.unwrap().unwrap();
+    running.start_again().await;
+    soon(while_down).await.unwrap();
     soon(producer.send_with("three", SendOptions::to_partition("0"))).await.unwrap();
     assert_eq!(texts(&take(&mut events, 2).await), ["two", "three"]);
     nothing_more(&mut events).await;
-    assert_eq!(soon(consumer.partition_ids()).await.unwrap().len(), 2);
+    assert_eq!(soon(consumer.partition_ids()).await.unwrap().len(), 4);
 }
 
-#[tokio::test]
+#[test]
 async fn events_sent_over_a_wire_that_is_cut_again_and_again_are_all_stored() {
     let running = start().await;
-    let proxy = Proxy::to(running.emulator.port()).await;
+    let mut proxy = Proxy::to(running.port()).await;
     let producer = ProducerClient::builder()
         .connection_string(running.connection_string())
         .custom_endpoint(format!("ws://127.0.0.1:{}", proxy.port))
@@ -70,11 +69,14 @@ async fn events_sent_over_a_wire_that_is_cut_again_and_again_are_all_stored() {
         assert!(futures::poll!(&mut sends).is_pending());
         // In the middle of it: some have been answered, some have left, some have not.
         let one = producer.send_with("marker", SendOptions::to_partition("1"));
-        tokio::select! { _ = &mut sends => {} sent = one => sent.unwrap() }
-        proxy.cut();
+        if let Either::Right((sent, _)) = select(&mut sends, Box::pin(one)).await {
+            sent.unwrap();
+        }
+        proxy.cut().await;
         soon(sends).await.unwrap();
     }
-    assert!(proxy.connections() >= 5, "{}", proxy.connections());
+    let connections = proxy.connections().await;
+    assert!(connections >= 5, "{connections}");
     let mut events = running.read("0").await;
     let mut missing: std::collections::BTreeSet<usize> = (0..1000).collect();
     while !missing.is_empty() {
@@ -83,15 +85,15 @@ async fn events_sent_over_a_wire_that_is_cut_again_and_again_are_all_stored() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_over_a_wire_that_is_cut_again_and_again_misses_and_repeats_nothing() {
     let running = start().await;
-    let proxy = Proxy::to(running.emulator.port()).await;
+    let mut proxy = Proxy::to(running.port()).await;
     let list = (0..4000).map(|n| n.to_string());
     soon(running.producer().send_all(list, SendOptions::to_partition("0"))).await.unwrap();
     let consumer = ConsumerClient::builder()
         .connection_string(running.connection_string())
-        .custom_endpoint(format!("amqp://127.0.0.1:{}", proxy.port))
+        .custom_endpoint(format!("{SCHEME}://127.0.0.1:{}", proxy.port))
         .retry(patient())
         .build()
         .unwrap();
@@ -101,14 +103,15 @@ async fn a_stream_over_a_wire_that_is_cut_again_and_again_misses_and_repeats_not
         let expected: Vec<String> = (step * 100..step * 100 + 100).map(|n| n.to_string()).collect();
         assert_eq!(texts(&take(&mut events, 100).await), expected);
         if step % 5 == 0 {
-            proxy.cut();
+            proxy.cut().await;
         }
     }
     nothing_more(&mut events).await;
-    assert!(proxy.connections() >= 8, "{}", proxy.connections());
+    let connections = proxy.connections().await;
+    assert!(connections >= 8, "{connections}");
 }
 
-#[tokio::test]
+#[test]
 async fn a_link_that_was_detached_while_idle_is_attached_when_next_used() {
     let attached = Arc::new(AtomicUsize::new(0));
     let count = attached.clone();
@@ -136,7 +139,7 @@ async fn a_link_that_was_detached_while_idle_is_attached_when_next_used() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_busy_service_is_asked_again_later() {
     let refused = Arc::new(AtomicUsize::new(0));
     let count = refused.clone();
@@ -158,7 +161,7 @@ async fn a_busy_service_is_asked_again_later() {
     assert_eq!(peer.stored.lock().unwrap().len(), 1);
 }
 
-#[tokio::test]
+#[test]
 async fn what_is_sent_again_is_the_same_to_the_byte() {
     let seen_payloads = Arc::new(Mutex::new(Vec::new()));
     let payloads = seen_payloads.clone();
@@ -181,7 +184,7 @@ async fn what_is_sent_again_is_the_same_to_the_byte() {
     assert!(payloads.iter().all(|payload| *payload == payloads[0]));
 }
 
-#[tokio::test]
+#[test]
 async fn attempts_end_in_an_error_that_says_what_was_tried() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
@@ -197,24 +200,22 @@ async fn attempts_end_in_an_error_that_says_what_was_tried() {
     assert!(error.is_transient());
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_tells_of_a_lost_connection_and_goes_on_when_asked_again() {
-    let running = start().await;
+    let mut running = start().await;
     let producer = running.producer();
     soon(producer.send_with("one", SendOptions::to_partition("0"))).await.unwrap();
-    let port = running.emulator.port();
     let consumer = running.consumer();
     let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
     assert_eq!(texts(&take(&mut events, 1).await), ["one"]);
-    soon(running.emulator.shutdown()).await.unwrap();
+    running.stop().await;
     let error = soon(events.next()).await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::ConnectFailed, 4), "{error}");
     assert!(error.is_transient());
     assert_eq!(error.entity(), Some("orders/ConsumerGroups/$Default/Partitions/0"));
 
     // Everything was in memory only: the new namespace begins anew, and so does the position.
-    let config = EmulatorConfig::default().with_hub(HUB, 4).with_port(port);
-    let _emulator = Emulator::start(config).await.unwrap();
+    running.start_again().await;
     let error = loop {
         match soon(events.next()).await.unwrap() {
             Err(error) if error.is_transient() => {}
@@ -226,7 +227,7 @@ async fn a_stream_tells_of_a_lost_connection_and_goes_on_when_asked_again() {
     assert!(soon(events.next()).await.is_none());
 }
 
-#[tokio::test]
+#[test]
 async fn a_receiver_detached_by_the_service_resumes_behind_the_last_event() {
     let selectors = Arc::new(Mutex::new(Vec::new()));
     let (seen_selectors, mut granted) = (selectors.clone(), 0);
@@ -275,12 +276,12 @@ fn event(sequence_number: i64, offset: &str) -> Outgoing {
     Outgoing { token: 0, message_format: 0, settled: true, head: head.freeze(), body: Bytes::new() }
 }
 
-#[tokio::test]
+#[test]
 async fn every_call_has_a_deadline_against_a_peer_that_says_nothing() {
     // Accepts connections, and then nothing.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    for scheme in ["amqp", "ws"] {
+    let listener = Listener::tcp().await;
+    let port = listener.port();
+    for scheme in SCHEMES {
         let connection_string = format!(
             "Endpoint={scheme}://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders"
         );
@@ -314,7 +315,7 @@ async fn every_call_has_a_deadline_against_a_peer_that_says_nothing() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_never_answers_one_kind_of_request_does_not_hang_the_call() {
     for silent in ["$cbs", "attach", "transfer", "$management"] {
         let peer = Peer::start(move |_, seen: Seen<'_>| {
@@ -349,25 +350,23 @@ async fn a_service_that_never_answers_one_kind_of_request_does_not_hang_the_call
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_total_deadline_ends_attempts_early() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = Listener::tcp().await.port();
     let producer = ProducerClient::builder()
         .connection_string(format!(
-            "Endpoint=amqp://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders"
+            "Endpoint={SCHEME}://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders"
         ))
         .retry(RetryOptions { total_deadline: Some(Duration::from_millis(300)), ..patient() })
         .build()
         .unwrap();
-    let start = std::time::Instant::now();
+    let start = clock();
     let error = soon(producer.send("x")).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ConnectFailed | ErrorKind::Timeout), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(5) && error.attempts() > 1, "{error}");
+    assert!(clock() - start < Duration::from_secs(5) && error.attempts() > 1, "{error}");
 }
 
-#[tokio::test]
+#[test]
 async fn a_refused_receiver_link_is_an_error_and_not_a_wait() {
     let peer = Peer::start(|engine, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { link, attach, .. }
@@ -387,7 +386,7 @@ async fn a_refused_receiver_link_is_an_error_and_not_a_wait() {
     assert_eq!(error.condition(), Some("amqp:not-found"));
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_wants_its_credit_back_gets_it_and_can_give_it_again() {
     let drained = Arc::new(AtomicUsize::new(0));
     let count = drained.clone();

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eventhubs::{BatchOptions, EventData, ProducerClient, SendOptions, StartPosition};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
-use crate::support::{PARTITIONS, WAYS, nothing_more, soon, start, take, texts};
+use crate::support::{PARTITIONS, WAYS, nothing_more, soon, spawn, start, take, test, texts};
 
-#[tokio::test]
+#[test]
 async fn an_event_arrives_by_every_transport() {
     let running = start().await;
     let mut events = running.read("0").await;
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         let producer = running.by(way, ProducerClient::builder()).build().unwrap();
         let text = format!("by {way:?}");
         soon(producer.send_with(text.as_str(), SendOptions::to_partition("0"))).await.unwrap();
@@ -23,7 +23,7 @@ async fn an_event_arrives_by_every_transport() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn events_without_a_destination_reach_every_partition() {
     let running = start().await;
     let producer = running.producer();
@@ -40,7 +40,7 @@ async fn events_without_a_destination_reach_every_partition() {
     assert_eq!(bodies.len(), count);
 }
 
-#[tokio::test]
+#[test]
 async fn events_with_a_key_share_its_partition_in_order() {
     let running = start().await;
     let producer = running.producer();
@@ -66,7 +66,7 @@ async fn events_with_a_key_share_its_partition_in_order() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn many_calls_at_once_keep_the_order_in_which_they_were_made() {
     let running = start().await;
     let producer = running.producer();
@@ -78,7 +78,7 @@ async fn many_calls_at_once_keep_the_order_in_which_they_were_made() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_batch_takes_events_until_it_is_full_and_arrives_whole() {
     let running = start().await;
     let producer = running.producer();
@@ -99,7 +99,7 @@ async fn a_batch_takes_events_until_it_is_full_and_arrives_whole() {
     assert_eq!(numbers, (0..count as i64).collect::<Vec<_>>());
 }
 
-#[tokio::test]
+#[test]
 async fn a_batch_filled_to_the_last_byte_is_accepted() {
     let running = start().await;
     let producer = running.producer();
@@ -113,7 +113,7 @@ async fn a_batch_filled_to_the_last_byte_is_accepted() {
     soon(producer.send_batch(batch)).await.unwrap();
 }
 
-#[tokio::test]
+#[test]
 async fn a_batch_with_a_key_goes_where_the_key_goes() {
     let running = start().await;
     let producer = running.producer();
@@ -129,7 +129,7 @@ async fn a_batch_with_a_key_goes_where_the_key_goes() {
     assert!(received.iter().all(|event| event.partition_key() == Some("device-7")));
 }
 
-#[tokio::test]
+#[test]
 async fn an_empty_batch_is_sent_without_a_word() {
     let running = start().await;
     let producer = running.producer();
@@ -139,7 +139,7 @@ async fn an_empty_batch_is_sent_without_a_word() {
     assert!(properties.is_empty);
 }
 
-#[tokio::test]
+#[test]
 async fn a_long_list_is_split_by_itself_and_keeps_the_order_within_each_key() {
     let running = start().await;
     let producer = running.producer();
@@ -170,7 +170,7 @@ async fn a_long_list_is_split_by_itself_and_keeps_the_order_within_each_key() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_long_list_for_one_partition_arrives_in_order() {
     let running = start().await;
     let producer = running.producer();
@@ -184,10 +184,10 @@ async fn a_long_list_for_one_partition_arrives_in_order() {
     assert_eq!(soon(producer.send_all(Vec::<EventData>::new(), SendOptions::default())).await.unwrap(), 0);
 }
 
-#[tokio::test]
+#[test]
 async fn a_large_event_travels_in_many_frames_both_ways() {
     let running = start().await;
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         let producer = running.by(way, ProducerClient::builder()).build().unwrap();
         let body: Vec<u8> = (0..1_000_000_u32).map(|n| (n / 7) as u8).collect();
         soon(producer.send_with(body.clone(), SendOptions::to_partition("0"))).await.unwrap();
@@ -197,7 +197,7 @@ async fn a_large_event_travels_in_many_frames_both_ways() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_send_that_is_dropped_leaves_the_link_working() {
     let running = start().await;
     let producer = running.producer();
@@ -215,19 +215,19 @@ async fn a_send_that_is_dropped_leaves_the_link_working() {
     nothing_more(&mut events).await;
 }
 
-#[tokio::test]
+#[test]
 async fn one_client_serves_many_tasks() {
     let running = start().await;
     let producer = running.producer();
     let tasks = (0..8).map(|task| {
         let producer = producer.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             for number in 0..50 {
                 producer.send_with(format!("{task}-{number}"), SendOptions::to_partition("0")).await.unwrap();
             }
         })
     });
-    soon(try_join_all(tasks)).await.unwrap();
+    soon(join_all(tasks)).await;
     let mut events = running.read("0").await;
     let received: BTreeSet<String> = texts(&take(&mut events, 400).await).into_iter().collect();
     assert_eq!(received.len(), 400);

@@ -1,20 +1,21 @@
 //! What the tests share: an emulator of their own, clients for it, and waiting without sleeping.
 
-use std::future::Future;
 use std::time::Duration;
 
-use eventhubs::emulator::{Emulator, EmulatorConfig};
+use eventhubs::broker::{HubConfig, NamespaceConfig};
 use eventhubs::{
     ClientBuilder, ConsumerClient, EventStream, ProducerClient, ReceivedEvent, RetryOptions, StartPosition,
 };
-use tempfile::TempDir;
+
+pub(crate) use crate::harness::{IS_WASM, SCHEME, soon, spawn, test};
+use crate::service::{Service, Wanted};
 
 /// The hub of [`start`].
 pub(crate) const HUB: &str = "orders";
 /// Its partitions.
 pub(crate) const PARTITIONS: u32 = 4;
 
-/// The four ways in.
+/// The ways in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Ws,
@@ -23,32 +24,55 @@ pub(crate) enum Way {
     Amqps,
 }
 
-pub(crate) const WAYS: [Way; 4] = [Way::Ws, Way::Wss, Way::Amqp, Way::Amqps];
+/// JavaScript has WebSockets only.
+pub(crate) const WAYS: &[Way] =
+    if IS_WASM { &[Way::Ws, Way::Wss] } else { &[Way::Ws, Way::Wss, Way::Amqp, Way::Amqps] };
+/// Schemes of the ways without TLS.
+pub(crate) const SCHEMES: &[&str] = if IS_WASM { &["ws"] } else { &["ws", "amqp"] };
 
-/// An emulator, and the directory with its certificate authority.
+/// An emulator of a test's own.
 pub(crate) struct Running {
-    pub(crate) emulator: Emulator,
-    /// Removed with it.
-    _dir: TempDir,
+    service: Service,
 }
 
 pub(crate) async fn start() -> Running {
     start_with(|_| {}).await
 }
 
-pub(crate) async fn start_with(change: impl FnOnce(&mut EmulatorConfig)) -> Running {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = EmulatorConfig::default()
-        .with_hub(HUB, PARTITIONS)
-        .with_consumer_group(HUB, "billing")
-        .with_ca_dir(dir.path().join("ca"));
-    change(&mut config);
-    Running { emulator: Emulator::start(config).await.unwrap(), _dir: dir }
+pub(crate) async fn start_with(change: impl FnOnce(&mut NamespaceConfig)) -> Running {
+    let mut wanted = Wanted::default();
+    change(&mut wanted.namespace);
+    start_wanted(wanted).await
+}
+
+/// With the usual hub, besides what is wanted.
+pub(crate) async fn start_wanted(mut wanted: Wanted) -> Running {
+    let hub = HubConfig { consumer_groups: vec!["billing".to_owned()], ..HubConfig::new(HUB, PARTITIONS) };
+    wanted.namespace.hubs.push(hub);
+    Running { service: Service::start(wanted).await }
 }
 
 impl Running {
     pub(crate) fn connection_string(&self) -> String {
-        format!("{}EntityPath={HUB}", self.emulator.connection_string())
+        format!("{}EntityPath={HUB}", self.service.connection_string())
+    }
+
+    /// The connection string without the hub's name.
+    pub(crate) fn namespace(&self) -> String {
+        self.service.connection_string()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.service.port()
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        soon(self.service.stop()).await;
+    }
+
+    /// On the same port.
+    pub(crate) async fn start_again(&mut self) {
+        soon(self.service.start_again()).await;
     }
 
     pub(crate) fn url(&self, way: Way) -> String {
@@ -58,7 +82,7 @@ impl Running {
             Way::Amqp => "amqp",
             Way::Amqps => "amqps",
         };
-        format!("{scheme}://localhost:{}", self.emulator.port())
+        format!("{scheme}://localhost:{}", self.port())
     }
 
     /// A builder for either client, by the way given.
@@ -67,9 +91,9 @@ impl Running {
             .connection_string(self.connection_string())
             .custom_endpoint(self.url(way))
             .retry(impatient());
-        match way {
-            Way::Wss | Way::Amqps => builder.ca_pem(std::fs::read(self.emulator.ca_path().unwrap()).unwrap()),
-            Way::Ws | Way::Amqp => builder,
+        match (way, self.service.ca_pem()) {
+            (Way::Wss | Way::Amqps, Some(pem)) => builder.ca_pem(pem),
+            _ => builder,
         }
     }
 
@@ -101,11 +125,6 @@ pub(crate) fn impatient() -> RetryOptions {
 /// Retries that outlast an emulator's restart.
 pub(crate) fn patient() -> RetryOptions {
     RetryOptions { max_attempts: 1000, ..impatient() }
-}
-
-/// Nothing here may hang.
-pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
 }
 
 /// The next `count` events.

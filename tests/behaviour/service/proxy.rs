@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Forwards connections to a port of this machine until they are cut.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     cuts: watch::Sender<usize>,
     connections: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
 }
 
 impl Proxy {
@@ -21,7 +23,7 @@ impl Proxy {
         let (cuts, cut) = watch::channel(0);
         let connections = Arc::new(AtomicUsize::new(0));
         let count = connections.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
                 let mut cut = cut.clone();
@@ -39,17 +41,25 @@ impl Proxy {
                 });
             }
         });
-        Proxy { port, cuts, connections }
+        Proxy { port, cuts, connections, task }
     }
 
     /// Cuts every connection there is now.
-    pub(crate) fn cut(&self) {
+    #[allow(clippy::unused_async, reason = "the host answers later")]
+    pub(crate) async fn cut(&mut self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// How many connections there have been.
-    pub(crate) fn connections(&self) -> usize {
+    #[allow(clippy::unused_async, reason = "the host answers later")]
+    pub(crate) async fn connections(&mut self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

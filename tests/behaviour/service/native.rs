@@ -1,0 +1,71 @@
+//! An emulator in this process.
+
+use std::path::{Path, PathBuf};
+
+use eventhubs::emulator::{Emulator, EmulatorConfig};
+use tempfile::TempDir;
+
+pub(crate) use super::proxy::Proxy;
+use super::wanted::Wanted;
+
+/// An emulator, and the directory with what it keeps and its certificate authority. Both go with it.
+pub(crate) struct Service {
+    config: EmulatorConfig,
+    emulator: Option<Emulator>,
+    port: u16,
+    connection_string: String,
+    ca_path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Service {
+    pub(crate) async fn start(wanted: Wanted) -> Self {
+        Self::start_with_authority(wanted, None).await
+    }
+
+    /// With certificates of the authority that is kept there, unless it is not to be trusted.
+    pub(crate) async fn start_with_authority(wanted: Wanted, authority: Option<&Path>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("ca");
+        let mut config = EmulatorConfig::default();
+        config = config.with_ca_dir(authority.filter(|_| !wanted.is_untrusted).unwrap_or(&own));
+        config.namespace = wanted.namespace;
+        if wanted.is_durable {
+            config = config.with_data_dir(dir.path().join("data"));
+        }
+        let emulator = Emulator::start(config.clone()).await.unwrap();
+        let port = emulator.port();
+        Service {
+            config: config.with_port(port),
+            port,
+            connection_string: emulator.connection_string(),
+            ca_path: emulator.ca_path().unwrap().to_owned(),
+            emulator: Some(emulator),
+            _dir: dir,
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn connection_string(&self) -> String {
+        self.connection_string.clone()
+    }
+
+    /// The certificate authority, where it is not trusted anyway.
+    pub(crate) fn ca_pem(&self) -> Option<Vec<u8>> {
+        Some(std::fs::read(&self.ca_path).unwrap())
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some(emulator) = self.emulator.take() {
+            emulator.shutdown().await.unwrap();
+        }
+    }
+
+    /// Starts again on the same port, with what it has kept.
+    pub(crate) async fn start_again(&mut self) {
+        self.emulator = Some(Emulator::start(self.config.clone()).await.unwrap());
+    }
+}
