@@ -134,6 +134,20 @@ fn no_file_outgrows_its_reader() {
 }
 
 #[test]
+fn the_behaviour_suite_is_the_same_on_both_targets() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let names = |file: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(tests.join(file)).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+        lines.map(str::to_owned).collect()
+    };
+    let (mut native, mut wasm) = (names("behaviour/main.rs"), names("wasm/tests/behaviour.rs"));
+    assert!(native.len() > 8, "{native:?}");
+    assert!(native.remove("native_only") && wasm.remove("runtime"));
+    assert_eq!(native, wasm, "tests/behaviour/main.rs and tests/wasm/tests/behaviour.rs");
+}
+
+#[test]
 fn an_arrow_that_points_upwards_is_found() {
     let file = Source {
         name: "amqp/frame.rs".to_owned(),

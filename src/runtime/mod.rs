@@ -19,3 +19,6 @@ pub(crate) use platform::{
     BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,
     spawn, unix_now,
 };
+
+#[cfg(test)]
+mod conformance;

@@ -2,12 +2,12 @@
 
 use eventhubs::{ConsumerClient, ErrorKind, ProducerClient, SendOptions, StartPosition};
 
-use crate::support::{HUB, WAYS, soon, start, test};
+use crate::support::{HUB, soon, start, test, ways};
 
 #[test]
 async fn hub_and_partitions_tell_about_themselves_by_every_transport() {
     let running = start().await;
-    for way in WAYS.iter().copied() {
+    for way in ways().iter().copied() {
         let producer = running.by(way, ProducerClient::builder()).build().unwrap();
         let properties = soon(producer.hub_properties()).await.unwrap();
         assert_eq!((properties.name.as_str(), properties.partition_ids.len()), (HUB, 4), "{way:?}");

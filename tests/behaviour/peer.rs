@@ -114,7 +114,7 @@ where
         if engine.is_closed() {
             return;
         }
-        match stream.read(&mut buffer).await {
+        match stream.read().await {
             Some(bytes) => engine.feed(bytes, now()),
             None => return,
         }

@@ -9,7 +9,7 @@ use eventhubs::{
 };
 use futures::StreamExt;
 
-use crate::support::{Running, WAYS, nothing_more, soon, start, take, test, texts};
+use crate::support::{Running, nothing_more, soon, start, take, test, texts, ways};
 
 /// Sends the texts to partition 0, and gives back how they were stored.
 async fn filled(running: &Running, texts: &[&str]) -> Vec<eventhubs::ReceivedEvent> {
@@ -62,7 +62,7 @@ async fn a_stream_from_the_end_sees_what_is_sent_after_it_was_opened() {
 async fn events_are_received_by_every_transport() {
     let running = start().await;
     filled(&running, &["hello"]).await;
-    for way in WAYS.iter().copied() {
+    for way in ways().iter().copied() {
         let consumer = running.by(way, ConsumerClient::builder()).build().unwrap();
         let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
         assert_eq!(texts(&take(&mut events, 1).await), ["hello"], "{way:?}");

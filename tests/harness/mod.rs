@@ -19,7 +19,9 @@ use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use face::Line;
-pub(crate) use face::{IS_WASM, Listener, Stream, clock, sleep, spawn, test, unix_now};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use face::Speaks;
+pub(crate) use face::{IS_WASM, Listener, Stream, clock, is_page, sleep, spawn, test, unix_now};
 
 /// What carries AMQP to a listener made with [`Listener::amqp`].
 pub(crate) const SCHEME: &str = if IS_WASM { "ws" } else { "amqp" };

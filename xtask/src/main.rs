@@ -9,6 +9,7 @@ mod doctor;
 mod emulator;
 mod failure;
 mod fuzz;
+mod imports;
 mod lint;
 mod package;
 mod prepare;

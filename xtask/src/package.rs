@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
+use crate::imports;
 use crate::prepare;
 use crate::process::{cargo, quiet, visible};
 use crate::workspace::Workspace;
@@ -118,7 +119,16 @@ impl Module {
     }
 
     /// Has Cargo build the crate with this module's features, and returns the linked module.
+    ///
+    /// # Errors
+    /// Also when the module wants what no page has.
     pub fn link(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        let linked = self.compile(workspace)?;
+        imports::check(&linked)?;
+        Ok(linked)
+    }
+
+    fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         // A folder of its own: Cargo gives both modules the same file name, and would overwrite one with the other.
         let target = workspace.target().join("wasm").join(self.name);
         let linked = target.join("wasm32-unknown-unknown/wasm/eventhubs.wasm");

@@ -1,22 +1,22 @@
-//! The tests that run as WebAssembly: in Node and in headless Chromium, an emulator beside them.
+//! The tests that run as WebAssembly: in Node and in headless Chromium, with a native host of emulators beside them.
 
 use std::ffi::OsString;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::emulator::Running;
 use crate::failure::Failure;
+use crate::imports;
 use crate::prepare;
-use crate::process::counted;
+use crate::process::{cannot_start, counted};
 use crate::report::{Counts, Report};
 use crate::workspace::Workspace;
 
-/// How long one test file may run, in seconds; wasm-bindgen's runner gives up after 20.
-const TIMEOUT: &str = "120";
-
-/// The hubs of the emulator: name and partitions. Tests that need one of their own create it.
-const HUBS: [&str; 2] = ["eh1:4", "eh2:1"];
+/// How long all tests together may run in one place, in seconds; wasm-bindgen's runner gives up after 20.
+const TIMEOUT: &str = "300";
 
 enum Place {
     Node,
@@ -24,19 +24,22 @@ enum Place {
 }
 
 pub fn steps(workspace: &Workspace, report: &mut Report) {
-    // One for both: what it is called is compiled into the tests.
-    let mut service = None;
-    report.step("wasm: in Node", || run(workspace, &mut service, Place::Node));
-    report.step("wasm: in headless Chromium", || run(workspace, &mut service, Place::Chromium));
+    // One for both: where it listens is compiled into the tests.
+    let mut host = None;
+    report.step("wasm: behaviour and runtime in Node", || run(workspace, &mut host, Place::Node));
+    report.step("wasm: behaviour and runtime in headless Chromium", || {
+        run(workspace, &mut host, Place::Chromium)
+    });
+    report.step("wasm: the tests want nothing from `env`", || check_imports(workspace));
 }
 
-fn run(workspace: &Workspace, service: &mut Option<Running>, place: Place) -> Result<Counts, Failure> {
+fn run(workspace: &Workspace, host: &mut Option<Host>, place: Place) -> Result<Counts, Failure> {
     prepare::wasm_target(workspace)?;
     let pack = prepare::wasm_pack(workspace)?;
     let bindgen = prepare::wasm_bindgen(workspace)?;
-    let service = match service {
+    let host = match host {
         Some(running) => running,
-        None => service.insert(emulator(workspace)?),
+        None => host.insert(Host::start(workspace)?),
     };
 
     let mut tests = Command::new(pack);
@@ -48,6 +51,8 @@ fn run(workspace: &Workspace, service: &mut Option<Running>, place: Place) -> Re
             let stand_in = workspace.root().join("tests/wasm/websocket.cjs");
             tests.arg("--node").env("NODE_PATH", packages.join("node_modules"));
             tests.env("NODE_OPTIONS", format!("--require \"{}\"", stand_in.display()));
+            // Node does not ask the system whom to trust.
+            tests.env("NODE_EXTRA_CA_CERTS", &host.authority);
         }
         Place::Chromium => {
             let browser = prepare::browser(workspace)?;
@@ -60,11 +65,11 @@ fn run(workspace: &Workspace, service: &mut Option<Running>, place: Place) -> Re
     // Nothing is downloaded: the programs that it needs are those found above. The tests are a package of their
     // own, because wasm-pack builds every test of the one it is given, and most of the crate's are native.
     tests.args(["--mode", "no-install", "tests/wasm"]);
-    tests.env("CARGO_TARGET_DIR", workspace.target().join("wasm/test"));
+    tests.env("CARGO_TARGET_DIR", test_target(workspace));
     tests.env("PATH", path_with(bindgen.parent().map(OsString::from))?);
     tests.env("WASM_BINDGEN_TEST_TIMEOUT", TIMEOUT);
-    // Pages have no environment: tests read this one with `env!` when they are compiled.
-    tests.env("EVENTHUBS_TEST_CONNECTION_STRING", &service.connection_string);
+    // Pages have no environment: tests read this when they are compiled.
+    tests.env("EVENTHUBS_TEST_HOST", &host.address);
     let counts = counted(&mut tests)?;
     if counts.passed == 0 {
         return Err(Failure::new("wasm-pack ran no test"));
@@ -72,9 +77,63 @@ fn run(workspace: &Workspace, service: &mut Option<Running>, place: Place) -> Re
     Ok(counts)
 }
 
-fn emulator(workspace: &Workspace) -> Result<Running, Failure> {
-    let options = HUBS.map(|hub| ["--hub", hub]).concat();
-    Running::start(&prepare::binary(workspace, "debug")?, &options)
+/// The tests' own module, as the linker made it: what it wants from `env`, the package's would want, too.
+fn check_imports(workspace: &Workspace) -> Result<Counts, Failure> {
+    let folder = test_target(workspace).join("wasm32-unknown-unknown/debug/deps");
+    let newest = std::fs::read_dir(&folder)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", folder.display())))?
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("behaviour-"))
+        .max_by_key(|entry| {
+            entry.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+        });
+    let newest = newest.ok_or_else(|| {
+        Failure::new(format!("there is no test compiled to WebAssembly in {}", folder.display()))
+    })?;
+    imports::check(&newest.path())?;
+    Ok(Counts { passed: 1, ..Counts::default() })
+}
+
+fn test_target(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("wasm/test")
+}
+
+/// `test_host`: lends emulators and sockets to tests that cannot have their own. Ended when this is dropped.
+struct Host {
+    process: Child,
+    address: String,
+    /// The certificate of the authority whose certificates its emulators show.
+    authority: PathBuf,
+}
+
+impl Host {
+    fn start(workspace: &Workspace) -> Result<Self, Failure> {
+        let authority = workspace.target().join("xtask/test-authority");
+        let mut command = Command::new(prepare::example(workspace, "test_host")?);
+        // It ends with its input, so it ends with this process, however that ends.
+        command.arg(&authority).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+        let mut line = String::new();
+        if let Some(output) = process.stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut line);
+        }
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        let address = ready["address"].as_str().map(str::to_owned);
+        let host =
+            Host { process, address: address.unwrap_or_default(), authority: authority.join("ca.pem") };
+        if host.address.is_empty() {
+            return Err(Failure::new("the tests' host did not say that it listens (its error is above)"));
+        }
+        Ok(host)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// What chromedriver is told: which browser, and how it starts. wasm-bindgen's runner adds `headless`.

@@ -58,6 +58,8 @@ struct State {
     arrived: VecDeque<Bytes>,
     /// What an `error` event said, if anything: browsers say nothing.
     error: Option<String>,
+    /// The error said that the certificate is not to be trusted.
+    is_untrusted: bool,
     closed: Option<Closed>,
     waker: Option<Waker>,
 }
@@ -81,7 +83,10 @@ impl Socket {
         let handlers = [
             on(&state, |state, _| state.is_open = true),
             on(&state, |state, event| state.arrived(&event.unchecked_into::<MessageEvent>().data())),
-            on(&state, |state, event| state.error = said(&event)),
+            on(&state, |state, event| {
+                state.error = said(&event, "message");
+                state.is_untrusted = is_about_certificate(&event);
+            }),
             on(&state, |state, event| {
                 let event: CloseEvent = event.unchecked_into();
                 state.close(event.code(), event.reason());
@@ -99,7 +104,7 @@ impl Socket {
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         let mut state = self.state.borrow_mut();
         if let Some(closed) = &state.closed {
-            return Poll::Ready(Err(refused(closed, state.error.as_deref())));
+            return Poll::Ready(Err(refused(closed, &state)));
         }
         if !state.is_open {
             state.wait(cx);
@@ -108,9 +113,7 @@ impl Socket {
         let chosen = self.socket.protocol();
         match chosen == SUB_PROTOCOL {
             true => Poll::Ready(Ok(())),
-            false => Poll::Ready(Err(DialError::permanent(format!(
-                "the server does not speak AMQP over WebSockets: it did not accept the sub-protocol {SUB_PROTOCOL}"
-            )))),
+            false => Poll::Ready(Err(no_sub_protocol())),
         }
     }
 
@@ -234,22 +237,44 @@ fn bytes_of(data: &JsValue) -> Option<Bytes> {
 }
 
 /// What an `error` event says: nothing in a browser.
-fn said(event: &JsValue) -> Option<String> {
-    let message = Reflect::get(event, &"message".into()).ok()?.as_string()?;
-    (!message.is_empty()).then_some(message)
+fn said(event: &JsValue, name: &str) -> Option<String> {
+    let said = Reflect::get(event, &name.into()).ok()?.as_string()?;
+    (!said.is_empty()).then_some(said)
 }
 
-fn refused(closed: &Closed, error: Option<&str>) -> DialError {
+/// Node names the reasons of OpenSSL by codes such as `SELF_SIGNED_CERT_IN_CHAIN`.
+fn is_about_certificate(event: &JsValue) -> bool {
+    let error = Reflect::get(event, &"error".into()).unwrap_or_default();
+    // What is not an object has no properties.
+    let code = error.is_object().then(|| said(&error, "code")).flatten();
+    code.is_some_and(|code| code.contains("CERT") || code.starts_with("UNABLE_TO_"))
+}
+
+fn refused(closed: &Closed, state: &State) -> DialError {
+    let error = state.error.as_deref();
     // `ws` tells the status of a refused upgrade in words.
     let status = error.and_then(|said| said.strip_prefix("Unexpected server response: "));
-    match status.and_then(|status| status.parse::<u16>().ok()) {
-        Some(status) => DialError {
+    if let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) {
+        return DialError {
             message: format!("the server refused the WebSocket upgrade with HTTP status {status}"),
             // A gateway that is starting or overloaded says so with these; any other refusal stays one.
             transient: status >= 500 || matches!(status, 408 | 425 | 429),
-        },
-        None => DialError::transient(text(closed, error)),
+        };
     }
+    match error {
+        Some(said) if state.is_untrusted => {
+            DialError::permanent(format!("the server's certificate is not trusted ({said})"))
+        }
+        // So does `ws` put it.
+        Some(said) if said.contains("subprotocol") => no_sub_protocol(),
+        _ => DialError::transient(text(closed, error)),
+    }
+}
+
+fn no_sub_protocol() -> DialError {
+    DialError::permanent(format!(
+        "the server does not speak AMQP over WebSockets: it did not accept the sub-protocol {SUB_PROTOCOL}"
+    ))
 }
 
 fn text(closed: &Closed, error: Option<&str>) -> String {

@@ -12,7 +12,8 @@ use fe2o3_amqp_ws::tokio_tungstenite::{WebSocketStream, client_async_with_config
 use fe2o3_amqp_ws::tungstenite::client::ClientRequestBuilder;
 use fe2o3_amqp_ws::tungstenite::error::{Error as WsError, ProtocolError, SubProtocolError};
 use fe2o3_amqp_ws::tungstenite::http::Uri;
-use fe2o3_amqp_ws::tungstenite::protocol::{Message, WebSocketConfig};
+use fe2o3_amqp_ws::tungstenite::protocol::frame::coding::CloseCode;
+use fe2o3_amqp_ws::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use futures::{Sink, Stream};
 
 use super::super::endpoint::{DialError, Endpoint};
@@ -58,6 +59,9 @@ impl WebSocket {
                 Some(Ok(Message::Text(_))) => return Poll::Ready(Err(text_message())),
                 // Pings are answered by tungstenite.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(Some(frame)))) if frame.code != CloseCode::Normal => {
+                    return Poll::Ready(Err(closed(&frame)));
+                }
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ok(None)),
                 Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
                     return Poll::Ready(Ok(None));
@@ -112,6 +116,15 @@ fn io_error(error: WsError) -> io::Error {
         WsError::ConnectionClosed | WsError::AlreadyClosed => io::ErrorKind::ConnectionAborted.into(),
         other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
+}
+
+fn closed(frame: &CloseFrame) -> io::Error {
+    let code = u16::from(frame.code);
+    let message = match frame.reason.as_str() {
+        "" => format!("the WebSocket was closed with code {code}"),
+        reason => format!("the WebSocket was closed with code {code}: {reason}"),
+    };
+    io::Error::new(io::ErrorKind::ConnectionAborted, message)
 }
 
 fn text_message() -> io::Error {

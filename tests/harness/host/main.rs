@@ -23,7 +23,6 @@ use fe2o3_amqp_ws::tungstenite::Message;
 use fe2o3_amqp_ws::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -51,19 +50,15 @@ async fn main() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", json!({ "address": listener.local_addr().unwrap().to_string() }));
     let host = Arc::new(Host { authority, listeners: Mutex::default() });
-    let serving = async {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, host.clone()));
-        }
-    };
-    let mut input = Vec::new();
-    tokio::select! {
-        () = serving => {}
-        _ = tokio::io::stdin().read_to_end(&mut input) => {}
+    // Whoever has started this holds the other end of the input.
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(serve(stream, host.clone()));
     }
-    // Not waiting for the thread that reads the input.
-    std::process::exit(0);
 }
 
 #[allow(clippy::result_large_err, reason = "the callback's type is tungstenite's")]

@@ -13,6 +13,11 @@ pub(crate) use tokio::time::sleep;
 
 pub(crate) const IS_WASM: bool = false;
 
+/// Whether this is a page of a browser, which is told less than others.
+pub(crate) fn is_page() -> bool {
+    false
+}
+
 /// Time that passes, since some moment.
 pub(crate) fn clock() -> Duration {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();

@@ -125,7 +125,7 @@ impl Stream {
     pub(crate) async fn close(mut self, code: u16, reason: &str) {
         if let Inner::WebSocket(stream) = &mut self.inner {
             let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
-            let _ = stream.close(Some(frame)).await;
+            let _ = WebSocketStream::close(stream, Some(frame)).await;
             while let Some(Ok(_)) = stream.next().await {}
         }
     }

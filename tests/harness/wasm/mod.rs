@@ -21,6 +21,11 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
+/// Whether this is a page of a browser, which is told less than others.
+pub(crate) fn is_page() -> bool {
+    js_sys::Reflect::has(&js_sys::global(), &"document".into()).unwrap()
+}
+
 /// Time that passes, since some moment.
 pub(crate) fn clock() -> Duration {
     Duration::from_secs_f64(performance_now() / 1000.0)

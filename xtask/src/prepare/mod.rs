@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::process::{answer, cargo, quiet, shown};
+use crate::process::{answer, cargo, quiet, shown, visible};
 use crate::workspace::Workspace;
 
 /// The oldest Python that the pinned packages install on.
@@ -112,6 +112,15 @@ pub fn binary(workspace: &Workspace, profile: &str) -> Result<PathBuf, Failure> 
     let status = build.status().map_err(|error| crate::process::cannot_start(&build, &error))?;
     crate::process::succeeded(&build, status)?;
     Ok(workspace.binary(profile))
+}
+
+/// An example of the crate, built as the tests are.
+pub fn example(workspace: &Workspace, name: &str) -> Result<PathBuf, Failure> {
+    let mut build = cargo(workspace);
+    build.args(["build", "--all-features", "--example", name]);
+    visible(&mut build)?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(workspace.target().join("debug/examples").join(file))
 }
 
 /// A tool from crates.io, installed under `target/tools` at a pinned version.
