@@ -106,8 +106,9 @@ impl Stream {
             Inner::WebSocket(stream) => loop {
                 match stream.next().await {
                     Some(Ok(Message::Binary(bytes))) => return Some(bytes),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    // Its own goodbye is answered by tungstenite, when it is asked for more.
                     Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
                 }
             },
         }
