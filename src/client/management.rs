@@ -178,8 +178,7 @@ impl Management {
                 None => self.waiting.push(request),
             }
         }
-        let is_unanswered = self.asked.len() < before;
-        is_unanswered
+        self.asked.len() < before
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 /// What standard Base64 stands for; `None` when it is not, or is not padded as it has to be.
 pub(super) fn base64_decoded(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if text.len() % 4 != 0 || padding > 2 {
+    if !text.len().is_multiple_of(4) || padding > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
