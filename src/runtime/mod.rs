@@ -14,6 +14,7 @@ mod endpoint;
 
 pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(target_arch = "wasm32")]
+#[allow(unused_imports, reason = "JavaScript's options name it, the emulator's bindings do not")]
 pub(crate) use platform::Constructor;
 pub(crate) use platform::{
     BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,

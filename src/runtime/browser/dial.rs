@@ -22,6 +22,7 @@ thread_local! {
 }
 
 #[derive(Default)]
+#[allow(dead_code, reason = "JavaScript's options make them")]
 struct Constructors {
     last: u32,
     by_id: Vec<(u32, (Function, JsValue))>,
@@ -50,6 +51,7 @@ impl Trust {
 
 impl Constructor {
     /// `class` is called as `new class(url, protocols, options)`; without `options` where they are undefined.
+    #[allow(dead_code, reason = "JavaScript's options make them")]
     pub(crate) fn new(class: Function, options: JsValue) -> Self {
         CONSTRUCTORS.with_borrow_mut(|constructors| {
             constructors.last += 1;
