@@ -36,6 +36,8 @@ pub(crate) struct Stream {
 enum Inner {
     Tcp(TcpStream),
     WebSocket(Box<WebSocketStream<TcpStream>>),
+    /// The peer has left.
+    Ended,
 }
 
 impl Listener {
@@ -103,14 +105,18 @@ impl Stream {
                 buffer.truncate(read);
                 Some(buffer.into())
             }
-            Inner::WebSocket(stream) => loop {
-                match stream.next().await {
-                    Some(Ok(Message::Binary(bytes))) => return Some(bytes),
-                    // Its own goodbye is answered by tungstenite, when it is asked for more.
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return None,
+            Inner::WebSocket(stream) => {
+                // Its goodbye is answered by tungstenite, when it is asked for more.
+                while let Some(Ok(message)) = stream.next().await {
+                    if let Message::Binary(bytes) = message {
+                        return Some(bytes);
+                    }
                 }
-            },
+                // It is the server that ends the connection behind the last word; clients wait for it.
+                self.inner = Inner::Ended;
+                None
+            }
+            Inner::Ended => None,
         }
     }
 
@@ -119,6 +125,7 @@ impl Stream {
         match &mut self.inner {
             Inner::Tcp(stream) => stream.write_all(&bytes).await.is_ok(),
             Inner::WebSocket(stream) => stream.send(Message::Binary(bytes)).await.is_ok(),
+            Inner::Ended => false,
         }
     }
 
