@@ -177,3 +177,16 @@ test("a class of WebSockets that throws, or is none, is said in words", async (t
   await assert.rejects(producer({ webSocket: Throwing }).send("x"), ours("connect-failed", /no network today/));
   await assert.rejects(producer({ webSocket: () => undefined }).send("x"), ours("connect-failed"));
 });
+
+test("clients can be made on a page that is not secure, which has no crypto.randomUUID", async (t) => {
+  const { EventHubProducerClient, InMemoryCheckpointStore } = await dist("compat.js");
+  const randomUUID = Object.getOwnPropertyDescriptor(Crypto.prototype, "randomUUID");
+  t.after(() => Object.defineProperty(Crypto.prototype, "randomUUID", randomUUID));
+  delete Crypto.prototype.randomUUID;
+  assert.equal(crypto.randomUUID, undefined);
+  const names = [new ProducerClient(STRING, "eh1"), new EventHubProducerClient(STRING, "eh1")].map((client) => client.identifier);
+  for (const name of names) assert.match(name, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  const partition = { fullyQualifiedNamespace: "h", eventHubName: "e", consumerGroup: "g", partitionId: "0", ownerId: "me" };
+  const [claimed] = await new InMemoryCheckpointStore().claimOwnership([partition]);
+  assert.ok(claimed.etag);
+});

@@ -30,7 +30,7 @@ pub struct Consumer(ConsumerClient);
 pub struct Stream {
     /// Taken out when the stream is closed.
     events: Rc<Mutex<Option<EventStream>>>,
-    partition_ids: Vec<String>,
+    partition_ids: Rc<[String]>,
 }
 
 #[wasm_bindgen]
@@ -98,8 +98,7 @@ impl Stream {
             if batch.is_empty() {
                 return Ok(JsValue::UNDEFINED);
             }
-            let place = |id: &str| partition_ids.iter().position(|known| known == id).unwrap_or_default();
-            Ok(pack::received(&batch, place))
+            Ok(pack::received(&batch, &partition_ids))
         })
     }
 

@@ -15,12 +15,18 @@ use crate::error::Error;
 /// sequence number; enqueued time; the place of its partition among the stream's partitions.
 const COLUMNS: usize = 11;
 
-/// Received events: `[bytes, table]`.
-pub(super) fn received(events: &[ReceivedEvent], partition: impl Fn(&str) -> usize) -> JsValue {
+/// Received events: `[bytes, table]`. `partition_ids` are the stream's.
+pub(super) fn received(events: &[ReceivedEvent], partition_ids: &[String]) -> JsValue {
     let total: usize = events.iter().map(|event| event.raw().len()).sum();
     let mut bytes = Vec::with_capacity(total);
     let mut table = Vec::with_capacity(events.len() * COLUMNS);
+    let mut partition = 0;
     for event in events {
+        // Events come in runs of one partition: it is looked for where a run begins, not for each of them.
+        let id = event.partition_id();
+        if partition_ids.get(partition).is_none_or(|known| known != id) {
+            partition = partition_ids.iter().position(|known| known == id).unwrap_or_default();
+        }
         let start = bytes.len();
         bytes.extend_from_slice(event.raw());
         let layout = event.layout();
@@ -33,7 +39,7 @@ pub(super) fn received(events: &[ReceivedEvent], partition: impl Fn(&str) -> usi
         table.extend([
             event.sequence_number() as f64,
             event.enqueued_time().as_millis() as f64,
-            partition(event.partition_id()) as f64,
+            partition as f64,
         ]);
     }
     Array::of2(&Uint8Array::new_from_slice(&bytes), &Float64Array::new_from_slice(&table)).into()

@@ -1,6 +1,7 @@
 // From the arguments of the official constructors to a connection of ours.
 
 import { engine } from "../internal/engine.js";
+import { randomName } from "../internal/random-name.js";
 import type { Connection, TokenProvider, WebSocketConstructor } from "../options.js";
 import { engineRetry, timeoutOf } from "./retry.js";
 import type { EventHubClientOptions, NamedKeyCredential, SASCredential, TokenCredential } from "./types.js";
@@ -71,7 +72,7 @@ export function isCredential(thing: unknown): thing is Credential {
 export function openingOf(first: unknown, hub: unknown, credential: unknown, options: EventHubClientOptions | undefined): Opening {
   const place = isCredential(credential) ? byCredential(String(first), hub, credential) : byConnectionString(String(first), hub);
   const custom = options?.customEndpointAddress;
-  const identifier = options?.identifier ?? crypto.randomUUID();
+  const identifier = options?.identifier ?? randomName();
   if ((options?.userAgent?.length ?? 0) > LONGEST_USER_AGENT) {
     throw new Error(`The user-agent string cannot be more than ${LONGEST_USER_AGENT} characters in length.`);
   }

@@ -1,3 +1,4 @@
+import { randomName } from "../internal/random-name.js";
 import { required } from "./errors.js";
 import type { Checkpoint, CheckpointStore, PartitionOwnership } from "./subscription.js";
 
@@ -16,7 +17,7 @@ export class InMemoryCheckpointStore implements CheckpointStore {
       return held === undefined || held.etag === claim.etag;
     });
     return claimed.map((claim) => {
-      const ownership = { ...claim, etag: crypto.randomUUID(), lastModifiedTimeInMs: Date.now() };
+      const ownership = { ...claim, etag: randomName(), lastModifiedTimeInMs: Date.now() };
       this.#ownerships.set(keyOf(claim), ownership);
       return { ...ownership };
     });

@@ -5,6 +5,7 @@ import { EventHubsError } from "../error.js";
 import type { Connection, TokenProvider, WebSocketConstructor } from "../options.js";
 import { atLeastOne, invalid, millis, options, type Rule, text, wrong } from "./check.js";
 import { type Engine, engine, spareWebSocket } from "./engine.js";
+import { randomName } from "./random-name.js";
 
 const RETRY: Record<string, Rule> = {
   maxAttempts: atLeastOne,
@@ -121,13 +122,6 @@ export async function connect<C>(
   const running = await engine();
   const spare = target.webSocket === undefined && typeof WebSocket === "undefined" ? await spareWebSocket() : undefined;
   return make(running, target.settings, hooks.webSocket(spare), target.webSocketOptions, hooks.tokens());
-}
-
-/** `crypto.randomUUID` is for secure pages only; this is for all. */
-function randomName(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function oneObject(what: string, given: readonly unknown[], own: Record<string, Rule>): Connection {
