@@ -1,5 +1,7 @@
 //! Domain words: pure values without clock, I/O or tasks.
 
+pub mod balance;
+pub mod checkpoint;
 pub mod connection_string;
 mod encoding;
 pub mod moment;
