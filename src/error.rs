@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why an operation failed: what was attempted, on what, why, and whether trying again can help.
 ///
@@ -59,6 +60,9 @@ struct Details {
     tracking_id: Option<String>,
     event_index: Option<usize>,
     transient: Option<bool>,
+    outcome_unknown: bool,
+    retry_after: Option<Duration>,
+    said_at: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -111,6 +115,9 @@ impl Error {
             tracking_id: None,
             event_index: None,
             transient: None,
+            outcome_unknown: false,
+            retry_after: None,
+            said_at: None,
             source: None,
         }))
     }
@@ -164,6 +171,17 @@ impl Error {
     pub fn event_index(&self) -> Option<usize> {
         self.0.event_index
     }
+
+    /// Whether what was sent may have been stored all the same: it left, and the answer of at least one attempt never came.
+    /// Sending it again may store it twice; not sending it again may lose it.
+    pub fn outcome_unknown(&self) -> bool {
+        self.0.outcome_unknown
+    }
+
+    /// How long the service asked to wait before trying again, where it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
 }
 
 #[allow(dead_code, reason = "every room takes the setters it needs")]
@@ -210,6 +228,29 @@ impl Error {
         self
     }
 
+    /// Says that what was sent may have been stored.
+    pub(crate) fn with_outcome_unknown(mut self, unknown: bool) -> Self {
+        self.0.outcome_unknown = unknown;
+        self
+    }
+
+    /// Keeps how long the service asked to wait.
+    pub(crate) fn with_retry_after(mut self, delay: Option<Duration>) -> Self {
+        self.0.retry_after = delay;
+        self
+    }
+
+    /// Keeps what the service's clock showed when it said this.
+    pub(crate) fn with_said_at(mut self, time: impl Into<String>) -> Self {
+        self.0.said_at = Some(time.into());
+        self
+    }
+
+    /// What the service's clock showed, as it wrote it.
+    pub(crate) fn said_at(&self) -> Option<&str> {
+        self.0.said_at.as_deref()
+    }
+
     /// Replaces the kind, for a caller that knows better what happened.
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
@@ -241,6 +282,9 @@ impl fmt::Display for Error {
             1 => f.write_str(", after 1 attempt")?,
             attempts => write!(f, ", after {attempts} attempts")?,
         }
+        if details.outcome_unknown {
+            f.write_str(", may have been stored")?;
+        }
         f.write_str(")")
     }
 }
@@ -264,6 +308,9 @@ impl fmt::Debug for Error {
             debug.field("event_index", &index);
         }
         debug.field("attempts", &details.attempts).field("transient", &self.is_transient());
+        if details.outcome_unknown {
+            debug.field("outcome_unknown", &true);
+        }
         if let Some(source) = &details.source {
             debug.field("source", source);
         }

@@ -22,7 +22,9 @@ mod producer;
 mod runtime;
 
 pub use amqp::message::{Body, Properties};
-pub use client::{AccessToken, ClientBuilder, ClientOptions, TokenProvider, Transport};
+pub use client::{
+    AccessToken, ClientBuilder, ClientOptions, Health, Status, StatusStream, TokenProvider, Transport,
+};
 pub use consumer::{AllPartitions, ConsumerClient, EventStream, PartitionReader};
 pub use dialect::event::EventData;
 pub use dialect::management::{HubProperties, PartitionProperties};

@@ -13,12 +13,13 @@ use futures::future::BoxFuture;
 
 use super::config::Config;
 use super::credential::{AccessToken, TokenKind};
-use super::jitter;
 use super::request::RequestLinks;
+use super::{jitter, pause};
 use crate::amqp::{Connection, LinkId, SessionId};
 use crate::dialect::cbs;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::{Moment, scaled};
+use crate::model::value::Timestamp;
 
 /// The share of a token's life after which it is renewed, and how much that is moved at random so that links
 /// that began together do not renew together.
@@ -44,9 +45,11 @@ pub(super) enum Claim {
 
 /// What came of a put-token.
 pub(super) enum Progress {
-    Granted(String),
-    /// Nothing was granted; the links that waited for it fail with the error.
-    Failed(String, Error),
+    /// The audience, and when its token expires.
+    Granted(String, Timestamp),
+    /// Nothing was granted; the links that waited for it fail with the error. The time after which it is tried again, where
+    /// nobody has to ask for it.
+    Failed(String, Error, Option<Duration>),
 }
 
 struct Grant {
@@ -249,6 +252,7 @@ impl Authorization {
 
     fn granted(&mut self, audience: String, token: AccessToken, config: &Config, now: Moment) -> Progress {
         let life = token.remaining();
+        let expires = token.expires();
         let share = RENEW_AFTER + RENEW_JITTER * (jitter() - 0.5);
         let renew_at = config.tokens.can_renew().then(|| now + scaled(life, share).max(MIN_RENEWAL));
         tracing::debug!(audience, life_seconds = life.as_secs(), "token granted");
@@ -260,7 +264,7 @@ impl Authorization {
             failed: 0,
             is_in_line: false,
         });
-        Progress::Granted(audience)
+        Progress::Granted(audience, expires)
     }
 
     fn failed(&mut self, audience: String, error: Error, config: &Config, now: Moment) -> Progress {
@@ -269,16 +273,16 @@ impl Authorization {
             Some(grant) if grant.token.is_some() => {
                 grant.failed += 1;
                 grant.is_in_line = false;
-                let is_busy = error.kind() == ErrorKind::ServerBusy;
-                let pause = config.retry.pause(grant.failed, jitter(), is_busy);
-                grant.renew_at = Some(now + pause);
-                tracing::warn!(audience, %error, failed = grant.failed, "a token could not be renewed");
+                let delay = pause(&config.retry, grant.failed, &error);
+                grant.renew_at = Some(now + delay);
+                tracing::warn!(audience, %error, failed = grant.failed, ?delay, "a token could not be renewed");
+                Progress::Failed(audience, error, Some(delay))
             }
             _ => {
                 self.grants.retain(|grant| grant.audience != audience);
+                Progress::Failed(audience, error, None)
             }
         }
-        Progress::Failed(audience, error)
     }
 }
 

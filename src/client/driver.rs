@@ -14,16 +14,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::authorization::{Authorization, Claim, Progress};
-use super::jitter;
 use super::link::{Link, Stage};
 use super::management::Management;
+use super::pause;
 use super::shared::{Key, News, Shared, closed};
+use super::status::Status;
 use super::wire::{Read, Wire, read_budget};
 use crate::amqp::LinkId;
 use crate::dialect::conditions;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::{Moment, earliest};
-use crate::runtime::{self, BoxFuture, DialError, Socket, Timer};
+use crate::runtime::{self, BoxFuture, DialError, Endpoint, Socket, Timer};
 
 /// Turns before the runtime's other tasks get theirs.
 const TURNS: u32 = 16;
@@ -159,6 +160,7 @@ impl Driver {
                 }
                 let config = &self.shared.config;
                 tracing::debug!("connecting");
+                self.shared.board.tell(Status::Connecting { attempt: self.failed + 1 });
                 let socket = Box::pin(runtime::dial(config.endpoint.clone(), config.trust.clone()));
                 self.line = Line::Dialling { socket, until: now + config.connect_timeout };
                 true
@@ -171,10 +173,14 @@ impl Driver {
                         let wire = Wire::new(socket, &self.shared.config, handshake, now);
                         self.line = Line::Up(Box::new(wire));
                     }
-                    Poll::Ready(Err(error)) => self.connection_lost(dial_error(&error), now),
+                    Poll::Ready(Err(error)) => {
+                        let error = dial_error(&self.shared.config.endpoint, &error);
+                        self.connection_lost(error, now);
+                    }
                     Poll::Pending if now >= until => {
                         let waited = self.shared.config.connect_timeout.as_millis() as u64;
-                        let message = format!("no connection was made within {waited} ms");
+                        let endpoint = &self.shared.config.endpoint;
+                        let message = format!("{endpoint}: no connection was made within {waited} ms");
                         self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
                     }
                     Poll::Pending => return false,
@@ -230,8 +236,16 @@ impl Driver {
     /// Something came of a put-token.
     pub(super) fn claimed(&mut self, progress: Progress, now: Moment) {
         let (audience, error) = match progress {
-            Progress::Granted(audience) => (audience, None),
-            Progress::Failed(audience, error) => (audience, Some(error)),
+            Progress::Granted(audience, expires_at) => {
+                self.shared.board.tell(Status::TokenRefreshed { audience: audience.clone(), expires_at });
+                (audience, None)
+            }
+            Progress::Failed(audience, error, retry_in) => {
+                let (audience, cause) = (audience, error.clone());
+                let told = audience.clone();
+                self.shared.board.tell(Status::TokenRefreshFailed { audience: told, cause, retry_in });
+                (audience, Some(error))
+            }
         };
         if error.is_some() && self.authorization.token(&audience).is_some() {
             // A renewal failed; what is granted lasts a while, and the next attempt is planned.
@@ -309,36 +323,65 @@ impl Driver {
 
     /// The connection is gone, or could not be made.
     pub(super) fn connection_lost(&mut self, error: Error, now: Moment) {
+        self.connection_ended(error, false, now);
+    }
+
+    /// As [`connection_lost`](Self::connection_lost), or the service closed it because nothing used it, which is no failure.
+    pub(super) fn connection_ended(&mut self, error: Error, is_idle: bool, now: Moment) {
         if let Line::Closing { has_answered, .. } = &mut self.line {
             *has_answered = true;
             return;
         }
-        let had_good_life = match &self.line {
-            Line::Up(wire) => wire.opened.is_some_and(|opened| now - opened >= GOOD_LIFE),
-            _ => false,
+        let opened = match &self.line {
+            Line::Up(wire) => wire.opened,
+            _ => None,
         };
+        let had_good_life = opened.is_some_and(|opened| now - opened >= GOOD_LIFE);
+        // One that is closed as idle at once, again and again, is to be waited for as any other.
+        let is_idle = is_idle && (had_good_life || self.failed == 0);
         self.failed = if had_good_life { 0 } else { self.failed + 1 };
-        let is_busy = error.kind() == ErrorKind::ServerBusy;
-        let pause = match self.failed {
+        let delay = match self.failed {
             0 => Duration::ZERO,
-            failed => self.shared.config.retry.pause(failed, jitter(), is_busy),
+            _ if is_idle => Duration::ZERO,
+            failed => pause(&self.shared.config.retry, failed, &error),
         };
-        tracing::warn!(%error, ?pause, "connection lost");
-        if let Line::Up(wire) = std::mem::replace(&mut self.line, Line::Down(Some(now + pause))) {
+        let endpoint = &self.shared.config.endpoint;
+        match is_idle {
+            true => tracing::debug!(%endpoint, %error, "idle connection closed"),
+            false => tracing::warn!(%endpoint, %error, ?delay, "connection lost"),
+        }
+        let cause = (!is_idle).then(|| error.clone());
+        if opened.is_some() {
+            self.shared.board.tell(Status::Disconnected { cause: cause.clone() });
+        }
+        if let Line::Up(wire) = std::mem::replace(&mut self.line, Line::Down(Some(now + delay))) {
             wire.say_goodbye();
         }
         self.by_id.clear();
         self.blocked.clear();
         self.authorization.reset();
         self.management.links.reset();
-        self.management.interrupted(&error, &self.shared.config, now);
+        match is_idle {
+            true => self.management.unanswered(&error, &self.shared.config, now),
+            false => self.management.interrupted(&error, &self.shared.config, now),
+        }
         let affected: Vec<Key> = self
             .keys()
             .filter(|(_, link)| !matches!(link.stage, Stage::Idle | Stage::Pausing(_)))
             .map(|(key, _)| key)
             .collect();
         for key in affected {
-            self.link_lost_with_connection(key, &error, now);
+            self.link_lost_with_connection(key, &error, is_idle, now);
+        }
+        match cause {
+            Some(cause) if self.is_connection_wanted() => {
+                let attempt = self.failed + 1;
+                self.shared.board.tell(Status::Reconnecting { attempt, delay, cause });
+            }
+            Some(cause) if opened.is_none() => {
+                self.shared.board.tell(Status::Disconnected { cause: Some(cause) });
+            }
+            _ => {}
         }
     }
 
@@ -430,6 +473,7 @@ impl Drop for Driver {
         }
         let message = "the runtime that the client's connection ran on was shut down";
         let error = Error::new(ErrorKind::Closed, message);
+        self.shared.board.tell(Status::Disconnected { cause: Some(error.clone()) });
         self.management.fail_all(&error);
         self.cut_off(&error);
     }
@@ -446,8 +490,9 @@ fn span(shared: &Shared) -> tracing::Span {
     )
 }
 
-fn dial_error(error: &DialError) -> Error {
-    Error::new(ErrorKind::ConnectFailed, error.message.clone()).with_transient(error.transient)
+fn dial_error(endpoint: &Endpoint, error: &DialError) -> Error {
+    let message = format!("{endpoint}: {error}");
+    Error::new(ErrorKind::ConnectFailed, message).with_transient(error.transient)
 }
 
 fn ended() -> Error {

@@ -1,10 +1,11 @@
 //! What the connection's task does with what the engine reports.
 
 use super::driver::{Driver, Line};
-use super::jitter;
 use super::link::{Role, Stage};
+use super::pause;
 use super::shared::Key;
-use crate::amqp::{AmqpError, Attach, Delivery, Event, LinkId, Outcome, SessionId};
+use super::status::Status;
+use crate::amqp::{AmqpError, Attach, CloseReason, Delivery, Event, LinkId, Outcome, SessionId};
 use crate::dialect::conditions::{self, Recovery};
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
@@ -44,8 +45,10 @@ impl Driver {
                         Recovery::Fatal(_) => error.with_transient(false),
                         _ => error.with_transient(true),
                     };
+                    let is_idle =
+                        matches!(&reason, CloseReason::Remote(Some(said)) if conditions::is_idle(said));
                     self.hand_over();
-                    self.connection_lost(error, now);
+                    self.connection_ended(error, is_idle, now);
                 }
                 _ => {}
             }
@@ -75,10 +78,13 @@ impl Driver {
                     }
                     Some(error) => {
                         link.failed += 1;
-                        let is_busy = error.kind() == ErrorKind::ServerBusy;
-                        let pause = retry.pause(link.failed, jitter(), is_busy);
+                        let delay = pause(retry, link.failed, &error);
+                        if error.kind() == ErrorKind::ServerBusy {
+                            let entity = link.address().to_string();
+                            shared.board.tell(Status::Throttled { entity, delay });
+                        }
                         if let Role::Sender(sending) = &mut link.role {
-                            sending.pause = Some(runtime::now() + pause);
+                            sending.pause = Some(runtime::now() + delay);
                         }
                         true
                     }
@@ -127,7 +133,10 @@ impl Driver {
                 self.claimed(progress, now);
             }
         } else if self.management.links.owns(link) {
-            self.management.answered(&delivery.payload, config, now);
+            if let Some(delay) = self.management.answered(&delivery.payload, config, now) {
+                let entity = format!("{}/$management", config.hub);
+                self.shared.board.tell(Status::Throttled { entity, delay });
+            }
         }
     }
 
@@ -149,6 +158,7 @@ impl Driver {
         let Line::Up(wire) = &mut self.line else { return };
         wire.opened = Some(now);
         tracing::debug!("connected");
+        self.shared.board.tell(Status::Connected);
         let waiting: Vec<Key> =
             self.keys().filter(|(_, link)| link.stage == Stage::Waiting).map(|(key, _)| key).collect();
         for key in waiting {
@@ -173,21 +183,40 @@ impl Driver {
             return;
         }
         link.stage = Stage::Live(id);
-        if let Role::Receiver(receiving) = &link.role {
-            receiving.receiver.attached();
-        }
+        let was_up = std::mem::replace(&mut link.was_up, true);
+        let is_told_down = std::mem::take(&mut link.is_told_down);
+        let back = match &link.role {
+            Role::Sender(sending) => {
+                sending.sender.note(true, false);
+                is_told_down.then(|| Status::Attached { entity: link.address().to_string() })
+            }
+            Role::Receiver(receiving) => {
+                receiving.receiver.attached();
+                let partition = receiving.receiver.spec.partition().to_owned();
+                was_up.then(|| Status::Resumed { partition, position: receiving.position() })
+            }
+        };
         tracing::debug!(link = %link.address(), "link attached");
+        if let Some(back) = back {
+            self.shared.board.tell(back);
+        }
         self.queue(key);
     }
 
     fn on_detached(&mut self, id: LinkId, error: Option<&AmqpError>, now: Moment) {
-        let error = match error {
+        let said = error;
+        let error = match said {
             Some(error) => conditions::error(error),
             None => Error::new(ErrorKind::ConnectionLost, "the service detached the link without a reason"),
         };
+        if said.is_some_and(|said| conditions::classify_detach(said) == Recovery::Connection) {
+            self.hand_over();
+            self.connection_lost(error, now);
+            return;
+        }
         if let Some(key) = self.by_id.get(id) {
             self.hand_over();
-            self.link_failed(key, error, now);
+            self.link_ended(key, error, said.is_some_and(conditions::is_idle), now);
             return;
         }
         let Line::Up(wire) = &mut self.line else { return };
@@ -203,11 +232,17 @@ impl Driver {
     }
 
     fn on_session_ended(&mut self, session: SessionId, error: Option<&AmqpError>, now: Moment) {
-        let Line::Up(wire) = &mut self.line else { return };
-        let error = match error {
+        let said = error;
+        let error = match said {
             Some(error) => conditions::error(error),
             None => Error::new(ErrorKind::ConnectionLost, "the service ended the session without a reason"),
         };
+        if said.is_some_and(|said| conditions::classify_detach(said) == Recovery::Connection) {
+            self.hand_over();
+            self.connection_lost(error, now);
+            return;
+        }
+        let Line::Up(wire) = &mut self.line else { return };
         let (links, was_first) = wire.ended(session);
         self.hand_over();
         for id in links {

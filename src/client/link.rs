@@ -23,6 +23,10 @@ pub(super) struct Link {
     /// Failures since the link last carried something.
     pub(super) failed: u32,
     pub(super) failing_since: Option<Moment>,
+    /// It has been up.
+    pub(super) was_up: bool,
+    /// Somebody was told that it is down.
+    pub(super) is_told_down: bool,
     /// The earliest timer that is set for it.
     pub(super) armed: Option<Moment>,
     /// Stands in the task's line already.
@@ -82,6 +86,8 @@ impl Link {
             stage: Stage::Idle,
             failed: 0,
             failing_since: None,
+            was_up: false,
+            is_told_down: false,
             armed: None,
             is_in_line: false,
         }
@@ -114,7 +120,9 @@ impl Link {
                     true => sending.sender.interrupted(error, Reach::All, retry),
                     false => sending.sender.fail_all(error),
                 }
-                sending.sender.is_wanted()
+                let is_wanted = sending.sender.is_wanted();
+                sending.sender.note(false, is_wanted);
+                is_wanted
             }
             Role::Receiver(receiving) => {
                 receiving.receiver.detached();

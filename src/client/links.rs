@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 
 use super::authorization::Claim;
 use super::driver::{Driver, Line};
-use super::jitter;
 use super::link::{Link, Receiving, Role, Sending, Stage};
+use super::pause;
 use super::receiver::{Failure, ReceiverSpec};
 use super::sender::Pumped;
 use super::shared::{Key, Registered, closed};
+use super::status::Status;
 use crate::amqp::{self, Attach, LinkId, Source, Target};
 use crate::dialect::address::Address;
 use crate::dialect::annotations::{
@@ -95,9 +96,15 @@ impl Driver {
 
     /// A link failed, or could not be attached.
     pub(super) fn link_failed(&mut self, key: Key, error: Error, now: Moment) {
+        self.link_ended(key, error, false, now);
+    }
+
+    /// As [`link_failed`](Self::link_failed), or the service let go of it because nothing used it.
+    pub(super) fn link_ended(&mut self, key: Key, error: Error, is_idle: bool, now: Moment) {
         let Some(mut link) = self.links.get_mut(key.index()).and_then(Option::take) else { return };
         self.detach(&link);
         let was_live = matches!(link.stage, Stage::Live(_));
+        let is_idle = is_idle && was_live;
         let mut error = error;
         if was_live && error.kind() == ErrorKind::Unauthorized {
             // The token ran out before its renewal got through: the next one may do.
@@ -105,24 +112,46 @@ impl Driver {
             error = error.with_transient(true);
         }
         let retry = &self.shared.config.retry;
-        tracing::info!(link = %link.address(), %error, was_live, "link lost");
+        match is_idle {
+            true => tracing::debug!(link = %link.address(), %error, "idle link let go"),
+            false => tracing::info!(link = %link.address(), %error, was_live, "link lost"),
+        }
         let is_wanted = link.suffer(&error, retry, now);
+        if is_idle {
+            link.carried();
+        }
+        let entity = link.address().to_string();
         let is_busy = error.kind() == ErrorKind::ServerBusy;
+        link.is_told_down = true;
+        let cause = (!is_idle).then(|| error.clone());
+        self.shared.board.tell(Status::Detached { entity: entity.clone(), cause });
         link.stage = match is_wanted {
             false => Stage::Idle,
             // What worked until now is tried again at once.
             true if was_live && link.failed <= 1 && !is_busy => Stage::Waiting,
-            true => Stage::Pausing(now + retry.pause(link.failed, jitter(), is_busy)),
+            true => {
+                let delay = pause(retry, link.failed, &error);
+                if is_busy {
+                    self.shared.board.tell(Status::Throttled { entity, delay });
+                }
+                Stage::Pausing(now + delay)
+            }
         };
         self.arm(key, &mut link);
         self.links[key.index()] = Some(link);
         self.queue(key);
     }
 
-    /// A link went down with its connection; when it is tried again is the connection's matter.
-    pub(super) fn link_lost_with_connection(&mut self, key: Key, error: &Error, now: Moment) {
+    /// A link went down with its connection; when it is tried again is the connection's matter. `is_idle`: the service closed
+    /// the connection because nothing used it, so what had not been sent yet has not failed.
+    pub(super) fn link_lost_with_connection(&mut self, key: Key, error: &Error, is_idle: bool, now: Moment) {
         let shared = self.shared.clone();
         let Some(link) = self.link_mut(key) else { return };
+        if is_idle && !matches!(link.stage, Stage::Live(_)) {
+            link.stage = Stage::Waiting;
+            self.queue(key);
+            return;
+        }
         let is_wanted = link.suffer(error, &shared.config.retry, now);
         link.stage = if is_wanted { Stage::Waiting } else { Stage::Idle };
         self.queue(key);

@@ -1,10 +1,12 @@
 //! Reading the properties of the hub and its partitions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::channel::oneshot;
 
 use super::config::Config;
-use super::jitter;
+use super::pause;
 use super::request::RequestLinks;
 use super::shared::Shared;
 use crate::amqp::Connection;
@@ -107,26 +109,29 @@ impl Management {
         }
     }
 
-    /// A reply arrived on `$management`.
-    pub(super) fn answered(&mut self, payload: &Bytes, config: &Config, now: Moment) {
+    /// A reply arrived on `$management`. How long is waited when the service asks to slow down.
+    pub(super) fn answered(&mut self, payload: &Bytes, config: &Config, now: Moment) -> Option<Duration> {
+        let mut throttled = None;
         let Ok((id, reply)) = RequestLinks::reply(payload) else {
             tracing::warn!("an answer from '$management' makes no sense");
-            return;
+            return None;
         };
         let asked = id.and_then(|id| self.asked.iter().position(|(known, _)| *known == id));
-        let Some((_, mut request)) = asked.map(|asked| self.asked.remove(asked)) else { return };
+        let Some((_, mut request)) = asked.map(|asked| self.asked.remove(asked)) else { return None };
         if reply.is_success() {
             request.answer(Ok(reply));
-            return;
+            return None;
         }
-        let Err(error) = reply.into_body() else { return };
+        let Err(error) = reply.into_body() else { return None };
         if request.has_failed(&error, config, now) {
             request.answer(Err(error));
         } else {
-            let is_busy = error.kind() == ErrorKind::ServerBusy;
-            request.pause = Some(now + config.retry.pause(request.failed, jitter(), is_busy));
+            let delay = pause(&config.retry, request.failed, &error);
+            request.pause = Some(now + delay);
             self.waiting.push(request);
+            throttled = (error.kind() == ErrorKind::ServerBusy).then_some(delay);
         }
+        throttled
     }
 
     /// An attempt failed for every question; those with attempts left are asked again.
@@ -146,7 +151,7 @@ impl Management {
             match request.has_failed(error, config, now) {
                 true => request.answer(Err(error.clone())),
                 false => {
-                    request.pause = Some(now + config.retry.pause(request.failed, jitter(), false));
+                    request.pause = Some(now + pause(&config.retry, request.failed, error));
                     self.waiting.push(request);
                 }
             }

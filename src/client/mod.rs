@@ -19,10 +19,12 @@ mod receiver;
 mod request;
 mod sender;
 mod shared;
+mod status;
 mod wire;
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::FromClient;
@@ -34,10 +36,12 @@ pub(crate) use crowd::Crowd;
 pub use options::{ClientOptions, Transport};
 pub(crate) use receiver::{ReceiverHandle, ReceiverSpec, Taken};
 pub(crate) use sender::{Message, SenderHandle, Submission};
+pub use status::{Health, Status, StatusStream};
 
 use crate::dialect::address::Address;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind, shown};
+use crate::model::retry::RetryOptions;
 use crate::runtime;
 use config::Config;
 use shared::Shared;
@@ -80,6 +84,16 @@ impl Client {
         PartitionProperties::from_reply(management::ask(&self.0.shared, Some(partition)).await?)
     }
 
+    /// What happens from now on.
+    pub(crate) fn status(&self) -> StatusStream {
+        self.0.shared.board.listen()
+    }
+
+    /// How things are.
+    pub(crate) fn health(&self) -> Health {
+        self.0.shared.health()
+    }
+
     /// Closes the connection for every clone. Resolves when it is down.
     pub(crate) async fn close(&self) {
         self.0.shared.close();
@@ -104,6 +118,14 @@ pub(crate) fn check_partition_id(id: &str) -> Result<(), Error> {
         ErrorKind::InvalidArgument,
         format!("'{shown}' is not the id of a partition, such as '0'"),
     ))
+}
+
+/// How long to wait after `failed` attempts, the last of them with `error`: as the options say, and at least as long as the service
+/// asks, within reason.
+fn pause(retry: &RetryOptions, failed: u32, error: &Error) -> Duration {
+    const LONGEST_ASKED: Duration = Duration::from_secs(300);
+    let pause = retry.pause(failed, jitter(), error.kind() == ErrorKind::ServerBusy);
+    error.retry_after().map_or(pause, |asked| pause.max(asked.min(LONGEST_ASKED)))
 }
 
 /// A random number in `0.0..1.0`, to spread what would otherwise happen all at once.

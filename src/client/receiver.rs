@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::shared::{Key, Shared, lock};
+use super::shared::{Key, Shared, Standing, lock};
 use crate::dialect::address::Address;
 use crate::error::Error;
 use crate::model::position::StartPosition;
@@ -76,9 +76,19 @@ struct State {
     waker: Option<Waker>,
     is_marked: bool,
     is_closing: bool,
+    /// The link went down, or could not be made, and is not up again.
+    is_failing: bool,
 }
 
 impl ReceiverSpec {
+    /// The id of the partition that is read.
+    pub(super) fn partition(&self) -> &str {
+        match &self.address {
+            Address::Receiver { partition, .. } => partition,
+            _ => "",
+        }
+    }
+
     /// The number of events that is worth a word about credit.
     pub(super) fn credit_step(&self) -> u32 {
         (self.prefetch_count / 4).max(1)
@@ -218,13 +228,21 @@ impl Receiver {
         let waker = {
             let mut state = lock(&self.state);
             state.is_attached = true;
+            state.is_failing = false;
             state.waker.take()
         };
         waker.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn detached(&self) {
-        lock(&self.state).is_attached = false;
+        let mut state = lock(&self.state);
+        state.is_attached = false;
+        state.is_failing = true;
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let state = lock(&self.state);
+        Standing { is_live: state.is_attached, is_wanted: state.is_wanted, is_failing: state.is_failing }
     }
 
     /// Tells the reader that the link has failed; it is attached again only when the reader asks for more.
@@ -232,6 +250,7 @@ impl Receiver {
         let waker = {
             let mut state = lock(&self.state);
             state.is_attached = false;
+            state.is_failing = false;
             state.is_wanted = false;
             state.failure = Some((error, failure));
             state.waker.take()

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::shared::{Key, Shared, lock};
+use super::shared::{Key, Shared, Standing, lock};
 use crate::amqp::{Connection, LinkId, Outcome, Outgoing};
 use crate::dialect::address::Address;
 use crate::dialect::conditions;
@@ -87,6 +87,8 @@ struct State {
     /// The task knows that there is something to look at.
     is_marked: bool,
     is_closing: bool,
+    is_live: bool,
+    is_failing: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,8 @@ struct Slot {
     failed: u32,
     attempt_ends: Moment,
     ends: Option<Moment>,
+    /// It was sent, and the answer never came.
+    is_in_doubt: bool,
     waker: Option<Waker>,
 }
 
@@ -130,6 +134,8 @@ impl SenderHandle {
             limit: None,
             is_marked: false,
             is_closing: false,
+            is_live: false,
+            is_failing: false,
         };
         let sender = shared.register_sender(|key| Sender {
             shared: shared.clone(),
@@ -208,6 +214,17 @@ impl Sender {
     /// Whether somebody waits for something.
     pub(super) fn is_wanted(&self) -> bool {
         lock(&self.state).waiting > 0
+    }
+
+    /// The link is up, or down; `is_failing`: which it should not be.
+    pub(super) fn note(&self, is_live: bool, is_failing: bool) {
+        let mut state = lock(&self.state);
+        (state.is_live, state.is_failing) = (is_live, is_failing);
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let state = lock(&self.state);
+        Standing { is_live: state.is_live, is_wanted: state.waiting > 0, is_failing: state.is_failing }
     }
 
     /// When [`expire`](Self::expire) should be called.
@@ -316,6 +333,7 @@ impl Sender {
             if !is_within {
                 continue;
             }
+            state.doubt(ticket);
             match state.failed(ticket, error, retry, now) {
                 Verdict::Again(number) => again.push((number, ticket)),
                 Verdict::Over(failed) => {
@@ -339,6 +357,7 @@ impl Sender {
             match slot.stage {
                 Stage::Queued | Stage::Sent => {
                     let failed = slot.failed + 1;
+                    state.doubt(ticket);
                     wakers.extend(state.finish(ticket, Err(self.describe(error.clone(), failed))));
                 }
                 Stage::Abandoned => state.release(ticket),
@@ -457,6 +476,7 @@ impl State {
             failed: 0,
             attempt_ends,
             ends,
+            is_in_doubt: false,
             waker: None,
         };
         let ticket = match self.free.pop() {
@@ -488,10 +508,18 @@ impl State {
         self.free.push(ticket.index);
     }
 
+    /// What was sent will not be answered.
+    fn doubt(&mut self, ticket: Ticket) {
+        if let Some(slot) = self.slot(ticket) {
+            slot.is_in_doubt |= matches!(slot.stage, Stage::Sent);
+        }
+    }
+
     fn finish(&mut self, ticket: Ticket, result: Result<(), Error>) -> Option<Waker> {
         let slot = self.slot(ticket)?;
         match slot.stage {
             Stage::Queued | Stage::Sent => {
+                let result = result.map_err(|error| error.with_outcome_unknown(slot.is_in_doubt));
                 slot.stage = Stage::Done(result);
                 slot.message = None;
                 let waker = slot.waker.take();

@@ -11,6 +11,7 @@ use super::driver::Driver;
 use super::management::Request;
 use super::receiver::Receiver;
 use super::sender::Sender;
+use super::status::{Board, Health, Status};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{self, NoRuntime};
 
@@ -21,6 +22,7 @@ pub(crate) struct Key(u32);
 /// One client: its configuration, its links and its letter box.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(super) board: Board,
     mail: Mutex<Mail>,
 }
 
@@ -38,6 +40,15 @@ pub(super) struct News {
 pub(super) enum Registered {
     Sender(Arc<Sender>),
     Receiver(Arc<Receiver>),
+}
+
+/// How a link is doing.
+#[derive(Default)]
+pub(super) struct Standing {
+    pub(super) is_live: bool,
+    pub(super) is_wanted: bool,
+    /// It went down, or could not be made, and is not up again.
+    pub(super) is_failing: bool,
 }
 
 #[derive(Default)]
@@ -72,7 +83,7 @@ impl Key {
 
 impl Shared {
     pub(crate) fn new(config: Config) -> Arc<Self> {
-        Arc::new(Shared { config, mail: Mutex::default() })
+        Arc::new(Shared { config, board: Board::new(), mail: Mutex::default() })
     }
 
     pub(super) fn register_sender(&self, make: impl FnOnce(Key) -> Sender) -> Arc<Sender> {
@@ -152,6 +163,22 @@ impl Shared {
         runtime::spawn(Driver::new(self.clone())).map_err(|error| internal(error).with_transient(false))
     }
 
+    /// How the client is doing, at this moment.
+    pub(super) fn health(&self) -> Health {
+        let links: Vec<Registered> = lock(&self.mail).links.iter().flatten().cloned().collect();
+        let mut counts = [0; 3];
+        for link in links {
+            let standing = match link {
+                Registered::Sender(sender) => sender.standing(),
+                Registered::Receiver(receiver) => receiver.standing(),
+            };
+            counts[0] += usize::from(standing.is_live);
+            counts[1] += usize::from(standing.is_live || standing.is_wanted);
+            counts[2] += usize::from(standing.is_failing);
+        }
+        self.board.health(counts)
+    }
+
     /// Has the task close the connection. See [`poll_closed`](Self::poll_closed).
     pub(super) fn close(&self) {
         let waker = {
@@ -161,6 +188,7 @@ impl Shared {
                 Task::Runs(waker) => waker.take(),
                 Task::None | Task::Finished => {
                     mail.task = Task::Finished;
+                    self.board.tell(Status::Closed);
                     None
                 }
             }
@@ -213,8 +241,12 @@ impl Shared {
     pub(super) fn task_ended(&self, is_final: bool) {
         let waiting = {
             let mut mail = lock(&self.mail);
+            let is_final = is_final || mail.news.is_closing;
             mail.task = if is_final { Task::Finished } else { Task::None };
             mail.news.requests.clear();
+            if is_final {
+                self.board.tell(Status::Closed);
+            }
             std::mem::take(&mut mail.waiting_for_close)
         };
         waiting.into_iter().for_each(Waker::wake);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reader::{AllPartitions, PartitionReader};
-use crate::client::{Client, ClientBuilder, FromClient};
+use crate::client::{Client, ClientBuilder, FromClient, Health, StatusStream};
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind, shown};
@@ -109,6 +109,31 @@ impl ConsumerClient {
     #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.client.partition_properties(partition_id).await
+    }
+
+    /// What happens to the connection, links and tokens of this client, as a stream: how things are now, then every change. It is
+    /// bounded, and cheap where nothing happens; nothing is told per event.
+    ///
+    /// ```
+    /// # use eventhubs::{ConsumerClient, Status};
+    /// # async fn example(consumer: ConsumerClient) {
+    /// let mut statuses = consumer.status();
+    /// while let Some(status) = statuses.next().await {
+    ///     match status {
+    ///         Status::Reconnecting { attempt, delay, cause } => eprintln!("attempt {attempt} in {delay:?}: {cause}"),
+    ///         Status::Connected => eprintln!("connected"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn status(&self) -> StatusStream {
+        self.client.status()
+    }
+
+    /// How this client is doing at the moment, without asking the service: for probes.
+    pub fn health(&self) -> Health {
+        self.client.health()
     }
 
     /// Closes the connection, for every clone of this client and every stream: what has arrived can still be

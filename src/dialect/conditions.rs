@@ -1,6 +1,7 @@
 //! What a failure means: its condition, what recovers from it, and the error that people see. One table.
 
 use std::io;
+use std::time::Duration;
 
 use crate::amqp::{AmqpError, CloseReason, Outcome};
 use crate::error::{Error, ErrorKind};
@@ -93,6 +94,26 @@ pub fn classify(error: &AmqpError) -> Recovery {
     step.recovery(kind)
 }
 
+/// What recovers from the loss of a link or session, of which `error` is the reason.
+pub fn classify_detach(error: &AmqpError) -> Recovery {
+    let (step, kind) = look_up(error);
+    match step.recovery(kind).at_least(Recovery::Link) {
+        // The service says "connection:forced" of single links too, such as those to `$cbs` that it thinks are idle, and an
+        // entity may move alone. Only when the two sides disagree about the protocol the connection is in doubt.
+        Recovery::Connection if kind != ErrorKind::Protocol => Recovery::Link,
+        recovery => recovery,
+    }
+}
+
+/// Whether the service let go of a link or connection because nothing used it, which is no failure.
+pub fn is_idle(error: &AmqpError) -> bool {
+    const TEXTS: [&str; 3] =
+        ["was inactive for more than the allowed", "did not have any active links", "IdleTimerExpired"];
+    let description = error.description.as_deref().unwrap_or_default();
+    matches!(error.condition.as_str(), CONNECTION_FORCED | LINK_DETACH_FORCED)
+        && TEXTS.iter().any(|text| find(description, text).is_some())
+}
+
 /// What recovers from the end of a connection.
 pub fn classify_close(reason: &CloseReason) -> Recovery {
     match reason {
@@ -120,13 +141,25 @@ pub fn classify_io(error: &io::Error) -> Recovery {
 pub fn error(error: &AmqpError) -> Error {
     let (step, kind) = look_up(error);
     let condition = error.condition.as_str();
-    let (text, tracking_id) = split_tracking(error.description.as_deref().unwrap_or_default());
+    let description = error.description.as_deref().unwrap_or_default();
+    let text = match find(description, TRACKING) {
+        Some(at) => &description[..at],
+        None => description,
+    };
+    let text = text.trim_end_matches(['(', ' ', '\r', '\n', '\t']);
     let message = if text.is_empty() { format!("the service says {condition}") } else { text.to_owned() };
-    let error = Error::new(kind, message).with_condition(condition).with_transient(step != Step::Fatal);
-    match tracking_id {
-        Some(tracking_id) => error.with_tracking_id(tracking_id),
-        None => error,
+    let mut error = Error::new(kind, message).with_condition(condition).with_transient(step != Step::Fatal);
+    if let Some(tracking_id) = word_behind(description, TRACKING) {
+        error = error.with_tracking_id(tracking_id);
     }
+    if let Some(time) = word_behind(description, SAID_AT) {
+        error = error.with_said_at(time);
+    }
+    if kind == ErrorKind::ServerBusy {
+        let seconds = word_behind(description, WAIT).and_then(|word| word.parse().ok());
+        error = error.with_retry_after(seconds.map(|seconds: u32| Duration::from_secs(seconds.into())));
+    }
+    error
 }
 
 /// The error of a connection's end.
@@ -255,15 +288,17 @@ fn find(text: &str, part: &str) -> Option<usize> {
     text.as_bytes().windows(part.len()).position(|window| window == part.as_bytes())
 }
 
-/// Splits ` TrackingId:…, SystemTracker:…, Timestamp:…` off a description.
-fn split_tracking(description: &str) -> (&str, Option<&str>) {
-    const MARK: &str = "TrackingId:";
-    let Some(at) = find(description, MARK) else {
-        return (description.trim_end(), None);
-    };
-    let id = description[at + MARK.len()..].split([',', ' ', '\n']).next().filter(|id| !id.is_empty());
-    let text = description[..at].trim_end_matches(['(', ' ', '\r', '\n', '\t']);
-    (text, id)
+/// What begins the trailer ` TrackingId:…, SystemTracker:…, Timestamp:…` of a description.
+const TRACKING: &str = "TrackingId:";
+/// What the service's clock shows, in UTC, stands behind it.
+const SAID_AT: &str = "Timestamp:";
+/// "Please wait 4 seconds and try again."
+const WAIT: &str = "Please wait ";
+
+/// The word that follows `mark`.
+fn word_behind<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let at = find(text, mark)? + mark.len();
+    text[at..].split([',', ' ', '\n', ')']).next().filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -334,6 +369,55 @@ mod tests {
         assert_eq!(error.to_string(), "The messaging entity 'sb://h/orders' could not be found. (not-found)");
         assert_eq!(error.tracking_id(), Some("8f3_G12"));
         assert_eq!(error.condition(), Some("amqp:not-found"));
+        assert_eq!(error.said_at(), Some("2026-01-01T00:00:00"));
+    }
+
+    #[test]
+    fn how_long_a_busy_service_wants_to_be_left_alone_is_kept() {
+        let asked = |text| error(&service(SERVER_BUSY, text)).retry_after().map(|delay| delay.as_secs());
+        assert_eq!(asked("The request was terminated. Please wait 10 seconds and try again."), Some(10));
+        for text in ["", "Please wait a while", "Please wait ", "Please wait 99999999999 seconds"] {
+            assert_eq!(asked(text), None, "{text}");
+        }
+        assert_eq!(error(&service(TIMEOUT, "Please wait 4 seconds")).retry_after(), None);
+    }
+
+    #[test]
+    fn what_the_service_closes_for_being_idle_is_told_from_failures() {
+        let link = "The link 'G2:1:2' is force detached by the broker because of errors occurred in publisher(link3). \
+                    Detach origin: AmqpMessagePublisher.IdleTimerExpired: Idle timeout: 00:30:00. TrackingId:a_G2";
+        for (condition, text, is_so) in [
+            (
+                CONNECTION_FORCED,
+                "The connection was inactive for more than the allowed 300000 milliseconds and is closed by container 'LinkTracker'.",
+                true,
+            ),
+            (
+                CONNECTION_FORCED,
+                "The connection was closed by container 'a_G0' because it did not have any active links in the past 300000 milliseconds.",
+                true,
+            ),
+            (LINK_DETACH_FORCED, link, true),
+            (LINK_DETACH_FORCED, "maintenance", false),
+            (CONNECTION_FORCED, "", false),
+            (INTERNAL_ERROR, link, false),
+        ] {
+            assert_eq!(is_idle(&service(condition, text)), is_so, "{condition} {text}");
+        }
+    }
+
+    #[test]
+    fn a_lost_link_takes_its_connection_along_only_when_the_connection_is_in_doubt() {
+        for (condition, recovery) in [
+            (SERVER_BUSY, Recovery::Link),
+            (CONNECTION_FORCED, Recovery::Link),
+            (LINK_DETACH_FORCED, Recovery::Link),
+            (SESSION_WINDOW_VIOLATION, Recovery::Connection),
+            (CONTAINER_CLOSE, Recovery::Link),
+            (LINK_STOLEN, Recovery::Fatal(ErrorKind::OwnershipLost)),
+        ] {
+            assert_eq!(classify_detach(&service(condition, "")), recovery, "{condition}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{BatchOptions, EventBatch};
 use super::send_all;
-use crate::client::{Client, ClientBuilder, FromClient, Message, SenderHandle};
+use crate::client::{Client, ClientBuilder, FromClient, Health, Message, SenderHandle, StatusStream};
 use crate::dialect::address::Address;
 use crate::dialect::codec;
 use crate::dialect::event::EventData;
@@ -247,6 +247,31 @@ impl ProducerClient {
     #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn partition_properties(&self, partition_id: &str) -> Result<PartitionProperties, Error> {
         self.0.client.partition_properties(partition_id).await
+    }
+
+    /// What happens to the connection, links and tokens of this client, as a stream: how things are now, then every change. It is
+    /// bounded, and cheap where nothing happens; nothing is told per event.
+    ///
+    /// ```
+    /// # use eventhubs::{ProducerClient, Status};
+    /// # async fn example(producer: ProducerClient) {
+    /// let mut statuses = producer.status();
+    /// while let Some(status) = statuses.next().await {
+    ///     match status {
+    ///         Status::Reconnecting { attempt, delay, cause } => eprintln!("attempt {attempt} in {delay:?}: {cause}"),
+    ///         Status::Connected => eprintln!("connected"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn status(&self) -> StatusStream {
+        self.0.client.status()
+    }
+
+    /// How this client is doing at the moment, without asking the service: for probes.
+    pub fn health(&self) -> Health {
+        self.0.client.health()
     }
 
     /// Closes the connection, for every clone of this client. Calls that are under way fail with

@@ -15,4 +15,5 @@ mod receiving;
 mod recovery;
 mod sending;
 mod service;
+mod status;
 mod support;

@@ -27,6 +27,8 @@ mod runtime;
 mod sending;
 #[path = "../../behaviour/service/mod.rs"]
 mod service;
+#[path = "../../behaviour/status.rs"]
+mod status;
 #[path = "../../behaviour/support.rs"]
 mod support;
 
