@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-#[path = "../fuzz/src/targets.rs"]
+#[path = "../fuzz/src/targets/mod.rs"]
 #[allow(unreachable_pub)]
 mod targets;
 
@@ -37,7 +37,8 @@ macro_rules! feeds {
 }
 
 feeds! {
-    engine_client, engine_server, message, publication, request, connection_string, selector, sas, address,
+    connection_string, selector, sas, address, config_file, rest_events, hub_description, stored_log, message,
+    publication, received, request, reply, engine_client, engine_server, engine_split, broker, socket,
 }
 
 /// Seeds as files, for libFuzzer to start from.

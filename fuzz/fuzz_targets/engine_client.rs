@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| eventhubs_fuzz::targets::engine_client(data));
+use eventhubs_fuzz::{bounded, targets};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded(targets::engine_client, data));

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| eventhubs_fuzz::targets::publication(data));
+use eventhubs_fuzz::{bounded, targets};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded(targets::publication, data));

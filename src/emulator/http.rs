@@ -2,6 +2,8 @@
 
 mod answer;
 mod console;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod manage;
 mod publish;
 mod status;

@@ -28,6 +28,9 @@ mod clock;
 mod config;
 mod config_file;
 mod driver;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod listen;
 mod server;

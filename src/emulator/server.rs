@@ -108,7 +108,10 @@ async fn connection(socket: TcpStream, _place: OwnedSemaphorePermit, shared: Arc
     }
 }
 
-async fn serve_socket(mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
+pub(super) async fn serve_socket<S>(mut socket: S, shared: &Shared) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let deadline = Instant::now() + shared.limits.first_bytes;
     let Some((speech, first)) = hear(&mut socket, deadline, shared).await? else { return Ok(()) };
     // Boxed, so that an idle connection does not take the room of every beginning that it did not have.
@@ -119,12 +122,15 @@ async fn serve_socket(mut socket: TcpStream, shared: &Shared) -> io::Result<()> 
     Box::pin(serve_tls(tls, Prefixed::new(first, socket), deadline, shared)).await
 }
 
-async fn serve_tls(
+async fn serve_tls<S>(
     tls: &TlsAcceptor,
-    socket: Prefixed<TcpStream>,
+    socket: Prefixed<S>,
     deadline: Instant,
     shared: &Shared,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut stream = timeout_at(deadline, tls.accept(socket)).await.map_err(too_slow)??;
     let Some((speech, first)) = hear(&mut stream, deadline, shared).await? else { return Ok(()) };
     serve_stream(stream, speech, first, shared).await
@@ -178,7 +184,7 @@ async fn refuse_unknown<S: AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> 
 }
 
 /// Tells a TLS client at once, instead of leaving it to wait.
-async fn refuse_tls(mut socket: TcpStream) -> io::Result<()> {
+async fn refuse_tls<S: AsyncWrite + Unpin>(mut socket: S) -> io::Result<()> {
     const FATAL_HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28];
     socket.write_all(&FATAL_HANDSHAKE_FAILURE).await?;
     socket.shutdown().await

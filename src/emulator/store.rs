@@ -11,6 +11,8 @@
 //! a thread takes everything that was queued meanwhile, makes it durable with one commit, and then says so to
 //! everybody who waits (group commit). Appends of one partition that meet in a commit share a record.
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod record;
 mod writer;
 
@@ -89,13 +91,8 @@ impl Store {
             .name("eventhubs-store".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| failed(error.to_string()))?;
-        let mut restore = Restore::new();
-        contents.hubs.into_iter().for_each(|hub| restore.hub(hub));
-        contents.batches.into_iter().for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
-        Ok((
-            Store { journal: Arc::new(StoreJournal { commands }), thread: Some(thread), path, hubs },
-            restore,
-        ))
+        let journal = Arc::new(StoreJournal { commands });
+        Ok((Store { journal, thread: Some(thread), path, hubs }, contents.into_restore()))
     }
 
     /// How many hubs it held when it was opened.
@@ -241,6 +238,15 @@ fn load(database: &Database) -> Result<(Contents, Heads), String> {
         last.add_to(&mut contents, &mut heads)?;
     }
     Ok((contents, heads))
+}
+
+impl Contents {
+    fn into_restore(self) -> Restore {
+        let mut restore = Restore::new();
+        self.hubs.into_iter().for_each(|hub| restore.hub(hub));
+        self.batches.into_iter().for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
+        restore
+    }
 }
 
 /// A record, put together from its chunks.

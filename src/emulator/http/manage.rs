@@ -35,6 +35,13 @@ pub(super) enum Resource<'a> {
     Group(&'a str, &'a str),
 }
 
+/// What a description says about a hub; the rest of it is passed over, as by the service.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    pub(super) partitions: Option<u32>,
+    pub(super) retention: Option<Retention>,
+}
+
 impl<'a> Resource<'a> {
     /// What the segments of a path name.
     pub(super) fn parse(segments: &[&'a str]) -> Option<Self> {
@@ -124,23 +131,9 @@ async fn try_manage(
 
 /// Creates a hub. An existing one can only be confirmed: nothing of it changes here.
 fn put_hub(name: &str, description: &[u8], may_exist: bool, shared: &Shared) -> Result<StatusCode, Refusal> {
-    let description = std::str::from_utf8(description)
-        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The description is not text."))?;
-    let number = |name: &str| match element(description, name).map(|text| (text, text.trim().parse::<u32>()))
-    {
-        None => Ok(None),
-        Some((_, Ok(number))) => Ok(Some(number)),
-        Some((text, Err(_))) => {
-            Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{name} is '{text}', which is no number.")))
-        }
-    };
     // What the service creates without being told.
     const PARTITIONS: u32 = 4;
-    let partitions = number("PartitionCount")?;
-    let retention = number("MessageRetentionInDays")?.map(|days| Retention {
-        time: Duration::from_secs(u64::from(days) * 86_400),
-        ..Retention::default()
-    });
+    let Description { partitions, retention } = Description::parse(description)?;
     if let Some(known) = shared.namespace.hub(name).filter(|_| may_exist) {
         if partitions.is_some_and(|asked| asked != known.partitions) {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "The number of partitions cannot be changed."));
@@ -150,6 +143,25 @@ fn put_hub(name: &str, description: &[u8], may_exist: bool, shared: &Shared) -> 
     let hub = HubConfig { retention, ..HubConfig::new(name, partitions.unwrap_or(PARTITIONS)) };
     shared.namespace.create_hub(hub, shared.clock.now()).map_err(refusal)?;
     Ok(StatusCode::CREATED)
+}
+
+impl Description {
+    pub(super) fn parse(xml: &[u8]) -> Result<Self, Refusal> {
+        let xml = std::str::from_utf8(xml)
+            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The description is not text."))?;
+        let number = |name: &str| match element(xml, name).map(|text| (text, text.trim().parse::<u32>())) {
+            None => Ok(None),
+            Some((_, Ok(number))) => Ok(Some(number)),
+            Some((text, Err(_))) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{name} is '{text}', which is no number.")))
+            }
+        };
+        let retention = number("MessageRetentionInDays")?.map(|days| Retention {
+            time: Duration::from_secs(u64::from(days) * 86_400),
+            ..Retention::default()
+        });
+        Ok(Description { partitions: number("PartitionCount")?, retention })
+    }
 }
 
 fn existing(shared: &Shared, hub: &str) -> Result<HubInfo, Refusal> {

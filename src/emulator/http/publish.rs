@@ -1,6 +1,6 @@
 //! Publishing over HTTP, as the service's REST interface has it.
 
-mod events;
+pub(super) mod events;
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -10,22 +10,22 @@ use crate::model::value::Value;
 
 /// Events that go to the same partition.
 #[derive(Debug, PartialEq)]
-pub(super) struct Group {
-    pub(super) partition_key: Option<String>,
+pub(in crate::emulator::http) struct Group {
+    pub(in crate::emulator::http) partition_key: Option<String>,
     /// Encoded messages.
-    pub(super) events: Vec<Bytes>,
+    pub(in crate::emulator::http) events: Vec<Bytes>,
 }
 
 /// What is wrong with a request.
 #[derive(Debug, PartialEq)]
-pub(super) struct Malformed(pub(super) String);
+pub(in crate::emulator::http) struct Malformed(pub(in crate::emulator::http) String);
 
 /// The content type of a batch.
 const BATCH: &str = "application/vnd.microsoft.servicebus.json";
 const BROKER_PROPERTIES: HeaderName = HeaderName::from_static("brokerproperties");
 
 /// The events of a request, those with the same key together and in order.
-pub(super) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Vec<Group>, Malformed> {
+pub(in crate::emulator::http) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Vec<Group>, Malformed> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_batch = content_type.is_some_and(|kind| {
         let kind = kind.split(';').next().unwrap_or(kind);
