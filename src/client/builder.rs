@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Client;
 use super::config::Config;
@@ -56,6 +57,8 @@ pub(crate) trait FromClient {
 
 /// The longest names that the service allows; longer ones are refused here, where the reason can be given.
 const MAX_HUB: usize = 256;
+/// Less would take the time that events need on their way for a stall.
+const LEAST_STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl<C> ClientBuilder<C> {
     pub(crate) fn new() -> Self {
@@ -228,6 +231,7 @@ impl Setup {
             retry: RetryOptions { max_attempts: options.retry.max_attempts.max(1), ..options.retry },
             connect_timeout: options.connect_timeout,
             idle_timeout: options.idle_timeout,
+            stall_timeout: options.stall_timeout.max(LEAST_STALL_TIMEOUT),
             identifier: options.identifier.unwrap_or_else(|| Uuid::from_random(random_bytes()).to_string()),
             application_id: options.application_id,
         })

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) retry: RetryOptions,
     pub(crate) connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
     pub(crate) identifier: String,
     pub(crate) application_id: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! The task that owns a connection: it reads the socket, drives the engine, serves the letter box and
 //! fires timers. Nothing else touches any of these, so there is nothing to lock.
 //!
-//! Each turn looks at everything once, in this order: letters, socket input, claims, timers, links, socket
+//! Each turn looks at everything once, in this order: letters, socket input, claims, timers, links, questions, socket
 //! output. Output comes last so that whatever the turn brought about leaves in one write; reading never waits for
 //! writing. The task sleeps when a turn moved nothing, with its waker left wherever something can happen.
 
@@ -365,13 +365,15 @@ impl Driver {
             true => self.management.unanswered(&error, &self.shared.config, now),
             false => self.management.interrupted(&error, &self.shared.config, now),
         }
+        // What links asked concerns links that are gone.
+        self.management.told.clear();
         let affected: Vec<Key> = self
             .keys()
             .filter(|(_, link)| !matches!(link.stage, Stage::Idle | Stage::Pausing(_)))
             .map(|(key, _)| key)
             .collect();
         for key in affected {
-            self.link_lost_with_connection(key, &error, is_idle, now);
+            self.link_lost_with_connection(key, &error, is_idle, now, now + delay);
         }
         match cause {
             Some(cause) if self.is_connection_wanted() => {
@@ -441,9 +443,10 @@ impl Future for Driver {
             let mut has_moved = this.read_letters(cx, now);
             has_moved |= this.drive_line(now, cx);
             has_moved |= this.drive_claims(now, cx);
-            this.drive_management(now);
+            this.told(now);
             this.fire_timers(now);
             this.work(now);
+            this.drive_management(now);
             has_moved |= this.write(now, cx);
             if this.poll_closed(now, cx) {
                 this.is_finished = true;
@@ -451,7 +454,8 @@ impl Future for Driver {
             }
             // A claim that a link or question has just made is for the next turn.
             let has_claims = matches!(this.line, Line::Up(_)) && this.authorization.has_work();
-            if has_moved || has_claims || !this.todo.is_empty() {
+            let has_told = !this.management.told.is_empty();
+            if has_moved || has_claims || has_told || !this.todo.is_empty() {
                 continue;
             }
             match this.next_deadline(now) {

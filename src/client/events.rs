@@ -36,7 +36,7 @@ impl Driver {
                 }
                 Event::Credit { link, drain, .. } => self.on_credit(link, drain),
                 Event::Opened(_) => self.on_opened(now),
-                Event::Attached { link, attach } => self.on_attached(link, &attach),
+                Event::Attached { link, attach } => self.on_attached(link, &attach, now),
                 Event::Detached { link, error, .. } => self.on_detached(link, error.as_ref(), now),
                 Event::SessionEnded { session, error } => self.on_session_ended(session, error.as_ref(), now),
                 Event::Closed(reason) => {
@@ -166,7 +166,7 @@ impl Driver {
         }
     }
 
-    fn on_attached(&mut self, id: LinkId, attach: &Attach) {
+    fn on_attached(&mut self, id: LinkId, attach: &Attach, now: Moment) {
         let Line::Up(wire) = &mut self.line else { return };
         let Some(key) = self.by_id.get(id) else {
             self.authorization.links.attached(&mut wire.engine, id);
@@ -185,13 +185,18 @@ impl Driver {
         link.stage = Stage::Live(id);
         let was_up = std::mem::replace(&mut link.was_up, true);
         let is_told_down = std::mem::take(&mut link.is_told_down);
-        let back = match &link.role {
+        link.attempt_ends = None;
+        if link.failed == 0 {
+            link.failing_since = None;
+        }
+        let back = match &mut link.role {
             Role::Sender(sending) => {
                 sending.sender.note(true, false);
                 is_told_down.then(|| Status::Attached { entity: link.address().to_string() })
             }
             Role::Receiver(receiving) => {
                 receiving.receiver.attached();
+                receiving.watch.restart(now);
                 let partition = receiving.receiver.spec.partition().to_owned();
                 was_up.then(|| Status::Resumed { partition, position: receiving.position() })
             }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use super::receiver::{Failure, Receiver, Taken};
 use super::sender::{Reach, Sender};
+use super::watch::{Look, Watch, has_newer};
 use crate::amqp::{Connection, LinkId, Outcome};
 use crate::dialect::address::Address;
+use crate::dialect::management::PartitionProperties;
 use crate::dialect::received::ReceivedEvent;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::model::moment::{Moment, earliest};
-use crate::model::position::StartPosition;
+use crate::model::position::{Anchor, StartPosition};
 use crate::model::retry::RetryOptions;
 
 /// One link of the client, attached or not.
@@ -23,6 +25,12 @@ pub(super) struct Link {
     /// Failures since the link last carried something.
     pub(super) failed: u32,
     pub(super) failing_since: Option<Moment>,
+    /// The last of the failures.
+    pub(super) last_error: Option<Error>,
+    /// When an attempt to get a receiver's link has taken too long.
+    pub(super) attempt_ends: Option<Moment>,
+    /// When all of them have.
+    ends: Option<Moment>,
     /// It has been up.
     pub(super) was_up: bool,
     /// Somebody was told that it is down.
@@ -58,6 +66,20 @@ pub(super) struct Receiving {
     ready: Taken,
     /// What an event is taken to need, in bytes: follows large ones at once and small ones slowly.
     typical: usize,
+    /// Where "the end" was when the reader asked for it.
+    end: End,
+    pub(super) watch: Watch,
+}
+
+/// Where the partition ended when a reader asked to start there. Without knowing, events that are written while a link is down would
+/// be lost to a reader that had not received any before.
+enum End {
+    Unknown,
+    /// The service has been asked.
+    Asked,
+    At(StartPosition),
+    /// The service does not say; every link begins at what is the end then.
+    Moving,
 }
 
 /// Where a link is in its life.
@@ -86,6 +108,9 @@ impl Link {
             stage: Stage::Idle,
             failed: 0,
             failing_since: None,
+            last_error: None,
+            attempt_ends: None,
+            ends: None,
             was_up: false,
             is_told_down: false,
             armed: None,
@@ -105,19 +130,22 @@ impl Link {
     pub(super) fn carried(&mut self) {
         self.failed = 0;
         self.failing_since = None;
+        self.last_error = None;
     }
 
-    /// Counts a failure, and tells the callers whose attempts or patience it ends; whether others still wait.
-    pub(super) fn suffer(&mut self, error: &Error, retry: &RetryOptions, now: Moment) -> bool {
+    /// Counts a failure, and tells the callers whose attempts or patience it ends; whether others still wait. The next attempt
+    /// begins at `next`.
+    pub(super) fn suffer(&mut self, error: &Error, retry: &RetryOptions, now: Moment, next: Moment) -> bool {
         self.failed += 1;
+        self.last_error = Some(error.clone());
         let since = *self.failing_since.get_or_insert(now);
         let was_live = matches!(self.stage, Stage::Live(_));
         match &mut self.role {
             Role::Sender(sending) => {
                 sending.pause = None;
                 match error.is_transient() {
-                    true if was_live => sending.sender.interrupted(error, Reach::Sent, retry),
-                    true => sending.sender.interrupted(error, Reach::All, retry),
+                    true if was_live => sending.sender.interrupted(error, Reach::Sent, retry, next),
+                    true => sending.sender.interrupted(error, Reach::All, retry, next),
                     false => sending.sender.fail_all(error),
                 }
                 let is_wanted = sending.sender.is_wanted();
@@ -126,7 +154,9 @@ impl Link {
             }
             Role::Receiver(receiving) => {
                 receiving.receiver.detached();
-                let is_late = retry.total_deadline.is_some_and(|total| now - since >= total);
+                self.ends = retry.total_deadline.map(|total| since + total);
+                let is_late = self.ends.is_some_and(|ends| ends <= now);
+                self.attempt_ends = Some(attempt_end(next, self.ends, retry));
                 let failure = match error.is_transient() {
                     true if self.failed < retry.max_attempts && !is_late => return true,
                     true => Failure::Passing,
@@ -145,11 +175,33 @@ impl Link {
             Stage::Pausing(until) | Stage::Attaching(_, until) => Some(until),
             _ => None,
         };
-        let (pause, sender) = match &self.role {
-            Role::Sender(sending) => (sending.pause, sending.sender.next_deadline()),
-            Role::Receiver(_) => (None, None),
+        let role = match (&self.role, self.stage) {
+            (Role::Sender(sending), _) => earliest([sending.pause, sending.sender.next_deadline()]),
+            (Role::Receiver(receiving), Stage::Live(_)) => Some(receiving.watch.next_look()),
+            (Role::Receiver(_), Stage::Waiting) => self.attempt_ends,
+            (Role::Receiver(_), Stage::Idle) => None,
+            (Role::Receiver(_), _) => self.ends,
         };
-        earliest([stage, pause, sender])
+        earliest([stage, role])
+    }
+
+    /// The link is wanted from now on, which a receiver waits for.
+    pub(super) fn begins(&mut self, retry: &RetryOptions, now: Moment) {
+        if let Role::Receiver(_) = self.role {
+            let since = *self.failing_since.get_or_insert(now);
+            self.ends = retry.total_deadline.map(|total| since + total);
+            self.attempt_ends = Some(attempt_end(now, self.ends, retry));
+        }
+    }
+
+    /// Whether a receiver has waited too long for its link.
+    pub(super) fn is_late(&self, now: Moment) -> bool {
+        let limit = match self.stage {
+            Stage::Waiting => self.attempt_ends,
+            Stage::Pausing(_) | Stage::Attaching(..) => self.ends,
+            Stage::Idle | Stage::Live(_) => None,
+        };
+        limit.is_some_and(|limit| limit <= now)
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -158,6 +210,12 @@ impl Link {
             Role::Receiver(receiving) => &receiving.receiver.spec.address,
         }
     }
+}
+
+/// When an attempt that begins at `start` has taken too long.
+pub(super) fn attempt_end(start: Moment, ends: Option<Moment>, retry: &RetryOptions) -> Moment {
+    let attempt_ends = start + retry.attempt_timeout;
+    ends.map_or(attempt_ends, |ends| ends.min(attempt_ends))
 }
 
 impl Sending {
@@ -169,7 +227,68 @@ impl Sending {
 impl Receiving {
     pub(super) fn new(receiver: Arc<Receiver>) -> Self {
         let ready = Taken::default();
-        Receiving { receiver, staged: Vec::new(), last: None, ready, typical: FIRST_GUESS }
+        let watch = Watch::new(receiver.stall_timeout());
+        let typical = FIRST_GUESS;
+        Receiving { receiver, staged: Vec::new(), last: None, ready, typical, end: End::Unknown, watch }
+    }
+
+    /// Whether the link can be attached: the position is known, or as well known as it ever will be. Has `ask` ask where
+    /// the partition ends, where that matters.
+    pub(super) fn is_placed(&mut self, ask: impl FnOnce(&str)) -> bool {
+        let is_at_end = matches!(self.receiver.spec.start.anchor(), Anchor::Latest) && self.last.is_none();
+        match self.end {
+            End::Unknown if is_at_end => {
+                self.end = End::Asked;
+                ask(self.receiver.spec.partition());
+                false
+            }
+            End::Asked => !is_at_end,
+            _ => true,
+        }
+    }
+
+    /// The service has answered a question about the partition, or will not.
+    pub(super) fn answered(&mut self, partition: Option<PartitionProperties>, now: Moment) {
+        if let End::Asked = self.end {
+            self.end = match partition {
+                Some(partition) => {
+                    let end = StartPosition::offset(partition.last_enqueued_offset);
+                    End::At(if self.receiver.spec.start.is_inclusive() { end.inclusive() } else { end })
+                }
+                None => End::Moving,
+            };
+            return;
+        }
+        let last = self.last_event().map(|last| last.sequence_number());
+        let has_newer = partition.map(|partition| has_newer(last, &self.position(), &partition));
+        self.watch.answered(has_newer, now);
+    }
+
+    /// What is to be done about silence on a link that has `credit`.
+    pub(super) fn look(&mut self, credit: u32, now: Moment) -> Look {
+        let last = &self.last;
+        self.watch.look(now, credit > 0, || {
+            let last = last.clone().and_then(|last| ReceivedEvent::parse(last).ok());
+            last.is_some_and(|last| {
+                let newest = last.last_enqueued().ok().flatten();
+                newest.is_some_and(|newest| newest.sequence_number > last.sequence_number())
+            })
+        })
+    }
+
+    /// The link is gone. A position that the service does not know any more is forgotten where nothing has been received from it;
+    /// whether it was.
+    pub(super) fn lost(&mut self, error: &Error) -> bool {
+        let is_gone = error.kind() == ErrorKind::InvalidPosition;
+        match &self.end {
+            End::Asked => self.end = End::Unknown,
+            End::At(_) if is_gone && self.last.is_none() => {
+                self.end = End::Moving;
+                return true;
+            }
+            _ => {}
+        }
+        false
     }
 
     /// An event arrived.
@@ -188,6 +307,7 @@ impl Receiving {
     pub(super) fn deliver(&mut self) {
         if let Some(last) = self.staged.last() {
             self.last = Some(last.clone());
+            self.watch.moved();
             self.receiver.deliver(&mut self.staged);
         }
     }
@@ -206,12 +326,16 @@ impl Receiving {
 
     /// Where to attach: behind the last event that was handed over, or where the reader wants to start.
     pub(super) fn position(&self) -> StartPosition {
-        let last = self.last.clone().and_then(|last| ReceivedEvent::parse(last).ok());
-        match last {
+        match (self.last_event(), &self.end) {
             // The offset, which stays right when a geo-replicated hub changes its region.
-            Some(last) => StartPosition::offset(last.offset()),
-            None => self.receiver.spec.start.clone(),
+            (Some(last), _) => StartPosition::offset(last.offset()),
+            (None, End::At(end)) => end.clone(),
+            (None, _) => self.receiver.spec.start.clone(),
         }
+    }
+
+    fn last_event(&self) -> Option<ReceivedEvent> {
+        self.last.clone().and_then(|last| ReceivedEvent::parse(last).ok())
     }
 
     /// How many events there is room for.

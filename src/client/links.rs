@@ -1,6 +1,7 @@
 //! What the connection's task does with its links.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use super::authorization::Claim;
 use super::driver::{Driver, Line};
@@ -10,11 +11,13 @@ use super::receiver::{Failure, ReceiverSpec};
 use super::sender::Pumped;
 use super::shared::{Key, Registered, closed};
 use super::status::Status;
+use super::watch::Look;
 use crate::amqp::{self, Attach, LinkId, Source, Target};
 use crate::dialect::address::Address;
 use crate::dialect::annotations::{
     DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC,
 };
+use crate::dialect::management::PartitionProperties;
 use crate::dialect::selector;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
@@ -28,6 +31,8 @@ const UNSETTLED: u8 = 0;
 const SETTLED: u8 = 1;
 /// `rcv-settle-mode`: one answer settles.
 const FIRST: u8 = 0;
+/// How long a link may wait for the answer where its partition ends, which it can do without.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// A link has something to say; it may be new.
@@ -82,6 +87,10 @@ impl Driver {
                     self.links[key.index()] = Some(link);
                     self.link_failed(key, error, now);
                 }
+                Next::Stalled => {
+                    self.links[key.index()] = Some(link);
+                    self.link_stalled(key, now);
+                }
                 Next::Unresponsive(error) => {
                     self.links[key.index()] = Some(link);
                     self.connection_lost(error, now);
@@ -116,21 +125,29 @@ impl Driver {
             true => tracing::debug!(link = %link.address(), %error, "idle link let go"),
             false => tracing::info!(link = %link.address(), %error, was_live, "link lost"),
         }
-        let is_wanted = link.suffer(&error, retry, now);
+        if let Role::Receiver(receiving) = &mut link.role
+            && receiving.lost(&error)
+        {
+            error = error.with_transient(true);
+        }
+        let is_busy = error.kind() == ErrorKind::ServerBusy;
+        // What worked until now is tried again at once.
+        let delay = match was_live && link.failed == 0 && !is_busy {
+            true => Duration::ZERO,
+            false => pause(retry, link.failed + 1, &error),
+        };
+        let is_wanted = link.suffer(&error, retry, now, now + delay);
         if is_idle {
             link.carried();
         }
         let entity = link.address().to_string();
-        let is_busy = error.kind() == ErrorKind::ServerBusy;
         link.is_told_down = true;
         let cause = (!is_idle).then(|| error.clone());
         self.shared.board.tell(Status::Detached { entity: entity.clone(), cause });
         link.stage = match is_wanted {
             false => Stage::Idle,
-            // What worked until now is tried again at once.
-            true if was_live && link.failed <= 1 && !is_busy => Stage::Waiting,
+            true if delay.is_zero() => Stage::Waiting,
             true => {
-                let delay = pause(retry, link.failed, &error);
                 if is_busy {
                     self.shared.board.tell(Status::Throttled { entity, delay });
                 }
@@ -144,15 +161,28 @@ impl Driver {
 
     /// A link went down with its connection; when it is tried again is the connection's matter. `is_idle`: the service closed
     /// the connection because nothing used it, so what had not been sent yet has not failed.
-    pub(super) fn link_lost_with_connection(&mut self, key: Key, error: &Error, is_idle: bool, now: Moment) {
+    pub(super) fn link_lost_with_connection(
+        &mut self,
+        key: Key,
+        error: &Error,
+        is_idle: bool,
+        now: Moment,
+        next: Moment,
+    ) {
         let shared = self.shared.clone();
         let Some(link) = self.link_mut(key) else { return };
         if is_idle && !matches!(link.stage, Stage::Live(_)) {
+            if let Role::Receiver(receiving) = &mut link.role {
+                receiving.lost(error);
+            }
             link.stage = Stage::Waiting;
             self.queue(key);
             return;
         }
-        let is_wanted = link.suffer(error, &shared.config.retry, now);
+        if let Role::Receiver(receiving) = &mut link.role {
+            receiving.lost(error);
+        }
+        let is_wanted = link.suffer(error, &shared.config.retry, now, next);
         link.stage = if is_wanted { Stage::Waiting } else { Stage::Idle };
         self.queue(key);
     }
@@ -192,11 +222,16 @@ impl Driver {
                     sending.sender.fail_all(&closed());
                     return Next::Leaves;
                 }
-                if sending.sender.next_deadline().is_some_and(|deadline| deadline <= now)
-                    && sending.sender.expire(now, &self.shared.config.retry)
-                {
-                    let message = "the service did not answer in time; the event may have been stored";
-                    return Next::Failed(Error::new(ErrorKind::Timeout, message));
+                if sending.sender.next_deadline().is_some_and(|deadline| deadline <= now) {
+                    let is_paused = sending.pause.is_some();
+                    let (stage, audience, last) = (link.stage, &link.audience, &link.last_error);
+                    let late = || self.late("it could not be sent in time", stage, audience, last, is_paused);
+                    if sending.sender.expire(now, &self.shared.config.retry, &late) {
+                        return Next::Failed(Error::new(
+                            ErrorKind::Timeout,
+                            "the service did not answer in time",
+                        ));
+                    }
                 }
                 sending.sender.is_wanted()
             }
@@ -210,8 +245,15 @@ impl Driver {
             }
         };
         match link.stage {
-            Stage::Idle if is_wanted => link.stage = Stage::Waiting,
+            Stage::Idle if is_wanted => {
+                link.stage = Stage::Waiting;
+                link.begins(&self.shared.config.retry, now);
+            }
             Stage::Waiting if !is_wanted => link.stage = Stage::Idle,
+            _ if is_wanted && link.is_late(now) => {
+                let (stage, audience, last) = (link.stage, &link.audience, &link.last_error);
+                return Next::Failed(self.late("there is no link yet", stage, audience, last, false));
+            }
             Stage::Pausing(until) if until <= now => {
                 link.stage = if is_wanted { Stage::Waiting } else { Stage::Idle };
             }
@@ -224,11 +266,37 @@ impl Driver {
         }
         match link.stage {
             Stage::Waiting => self.attach(key, link, now),
-            Stage::Live(id) => {
-                self.serve(key, link, id, now);
-                Next::Stays
-            }
+            Stage::Live(id) => self.serve(key, link, id, now),
             _ => Next::Stays,
+        }
+    }
+
+    /// The error of what took too long, which says what it waited for.
+    fn late(&self, what: &str, stage: Stage, audience: &str, last: &Option<Error>, is_paused: bool) -> Error {
+        if let Some(last) = last {
+            return Error::new(ErrorKind::Timeout, format!("{what}: {}", last.message()));
+        }
+        let has_token = || self.authorization.token(audience).is_some();
+        let why = match (&self.line, stage) {
+            (Line::Up(wire), _) if wire.opened.is_none() => "the connection is still being opened",
+            (Line::Up(_), Stage::Waiting) if !has_token() => "the token has not been granted yet",
+            (Line::Up(_), Stage::Live(_)) if is_paused => "the service has asked to slow down",
+            (Line::Up(_), Stage::Live(_)) => "the service takes nothing, or the connection is too slow",
+            (Line::Up(_), _) => "the service has not granted the link yet",
+            (Line::Dialling { .. }, _) => "the connection is still being made",
+            _ => "there is no connection",
+        };
+        Error::new(ErrorKind::Timeout, format!("{what}: {why}"))
+    }
+
+    /// Where the partition of a link ends, or what is new there, has been answered, or will not be.
+    pub(super) fn told(&mut self, now: Moment) {
+        for (key, answer) in std::mem::take(&mut self.management.told) {
+            let Some(link) = self.link_mut(key) else { continue };
+            if let Role::Receiver(receiving) = &mut link.role {
+                receiving.answered(answer.and_then(PartitionProperties::from_reply).ok(), now);
+            }
+            self.queue(key);
         }
     }
 
@@ -242,6 +310,12 @@ impl Driver {
             return Next::Stays;
         }
         let config = &self.shared.config;
+        if let Role::Receiver(receiving) = &mut link.role {
+            let until = now + config.retry.attempt_timeout.min(END_TIMEOUT);
+            if !receiving.is_placed(|partition| self.management.ask_for(key, partition, until)) {
+                return Next::Stays;
+            }
+        }
         let attach = match &link.role {
             Role::Sender(sending) => sender_attach(&sending.sender.address, &config.identifier),
             Role::Receiver(receiving) => {
@@ -265,12 +339,12 @@ impl Driver {
     }
 
     /// Moves what the link has to move.
-    fn serve(&mut self, key: Key, link: &mut Link, id: LinkId, now: Moment) {
-        let Line::Up(wire) = &mut self.line else { return };
+    fn serve(&mut self, key: Key, link: &mut Link, id: LinkId, now: Moment) -> Next {
+        let Line::Up(wire) = &mut self.line else { return Next::Stays };
         match &mut link.role {
             Role::Sender(sending) => {
                 if sending.pause.is_some_and(|pause| pause > now) {
-                    return;
+                    return Next::Stays;
                 }
                 sending.pause = None;
                 let limit = wire.engine.max_message_size(id).filter(|limit| *limit > 0);
@@ -284,8 +358,35 @@ impl Driver {
                     Pumped::Empty | Pumped::NoCredit => {}
                 }
             }
-            Role::Receiver(receiving) => receiving.grant(&mut wire.engine, id),
+            Role::Receiver(receiving) => {
+                receiving.grant(&mut wire.engine, id);
+                match receiving.look(wire.engine.credit(id), now) {
+                    Look::Fine => {}
+                    Look::Ask => {
+                        let until = now + self.shared.config.retry.attempt_timeout;
+                        self.management.ask_for(key, receiving.receiver.spec.partition(), until);
+                    }
+                    Look::Stalled => return Next::Stalled,
+                }
+            }
         }
+        Next::Stays
+    }
+
+    /// A partition has events that do not arrive: its link is made anew.
+    fn link_stalled(&mut self, key: Key, now: Moment) {
+        let Some(mut link) = self.links.get_mut(key.index()).and_then(Option::take) else { return };
+        self.detach(&link);
+        tracing::warn!(link = %link.address(), "events stay away, the link is made anew");
+        if let Role::Receiver(receiving) = &link.role {
+            let partition = receiving.receiver.spec.partition().to_owned();
+            self.shared.board.tell(Status::Stalled { partition });
+            receiving.receiver.detached();
+        }
+        link.stage = Stage::Waiting;
+        link.begins(&self.shared.config.retry, now);
+        self.links[key.index()] = Some(link);
+        self.queue(key);
     }
 
     /// Lets go of the link in the engine.
@@ -312,6 +413,8 @@ enum Next {
     /// Its owner has let it go.
     Leaves,
     Failed(Error),
+    /// Events stay away that are known of.
+    Stalled,
     /// The peer does not react to it at all.
     Unresponsive(Error),
 }

@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use super::config::Config;
 use super::pause;
 use super::request::RequestLinks;
-use super::shared::Shared;
+use super::shared::{Key, Shared};
 use crate::amqp::Connection;
 use crate::dialect::management;
 use crate::dialect::rpc::Reply;
@@ -20,7 +20,7 @@ use crate::runtime;
 pub(super) struct Request {
     /// The partition asked about; `None`: the hub.
     partition: Option<String>,
-    answer: oneshot::Sender<Result<Reply, Error>>,
+    answer: Answer,
     failed: u32,
     attempt_ends: Moment,
     ends: Option<Moment>,
@@ -28,9 +28,18 @@ pub(super) struct Request {
     pause: Option<Moment>,
 }
 
+/// Who waits for an answer.
+enum Answer {
+    Caller(oneshot::Sender<Result<Reply, Error>>),
+    /// The connection's task itself, for one of its links. Asked once: it can do without.
+    Link(Key),
+}
+
 /// The questions of one client.
 pub(super) struct Management {
     pub(super) links: RequestLinks,
+    /// Answers for the connection's task.
+    pub(super) told: Vec<(Key, Result<Reply, Error>)>,
     waiting: Vec<Request>,
     /// By the id of the question, ascending.
     asked: Vec<(u64, Request)>,
@@ -45,7 +54,7 @@ pub(super) async fn ask(shared: &std::sync::Arc<Shared>, partition: Option<&str>
     let attempt_ends = now + retry.attempt_timeout;
     let request = Request {
         partition: partition.map(str::to_owned),
-        answer,
+        answer: Answer::Caller(answer),
         failed: 0,
         attempt_ends: ends.map_or(attempt_ends, |ends| ends.min(attempt_ends)),
         ends,
@@ -58,11 +67,28 @@ pub(super) async fn ask(shared: &std::sync::Arc<Shared>, partition: Option<&str>
 
 impl Management {
     pub(super) fn new() -> Self {
-        Management { links: RequestLinks::new("$management"), waiting: Vec::new(), asked: Vec::new() }
+        Management {
+            links: RequestLinks::new("$management"),
+            told: Vec::new(),
+            waiting: Vec::new(),
+            asked: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, request: Request) {
         self.waiting.push(request);
+    }
+
+    /// Asks about a partition on behalf of a link.
+    pub(super) fn ask_for(&mut self, link: Key, partition: &str, until: Moment) {
+        self.waiting.push(Request {
+            partition: Some(partition.to_owned()),
+            answer: Answer::Link(link),
+            failed: 0,
+            attempt_ends: until,
+            ends: Some(until),
+            pause: None,
+        });
     }
 
     /// Whether somebody waits for an answer.
@@ -87,7 +113,7 @@ impl Management {
     /// Asks what waits; `token` opens the hub.
     pub(super) fn ask(&mut self, engine: &mut Connection, config: &Config, token: &str, now: Moment) {
         for request in std::mem::take(&mut self.waiting) {
-            if request.answer.is_canceled() {
+            if request.is_forgotten() {
                 continue;
             }
             let caller = match request.pause {
@@ -119,12 +145,12 @@ impl Management {
         let asked = id.and_then(|id| self.asked.iter().position(|(known, _)| *known == id));
         let Some((_, mut request)) = asked.map(|asked| self.asked.remove(asked)) else { return None };
         if reply.is_success() {
-            request.answer(Ok(reply));
+            self.tell(request, Ok(reply));
             return None;
         }
         let Err(error) = reply.into_body() else { return None };
         if request.has_failed(&error, config, now) {
-            request.answer(Err(error));
+            self.tell(request, Err(error));
         } else {
             let delay = pause(&config.retry, request.failed, &error);
             request.pause = Some(now + delay);
@@ -138,7 +164,7 @@ impl Management {
     pub(super) fn interrupted(&mut self, error: &Error, config: &Config, now: Moment) {
         for mut request in std::mem::take(&mut self.waiting) {
             match request.has_failed(error, config, now) {
-                true => request.answer(Err(error.clone())),
+                true => self.tell(request, Err(error.clone())),
                 false => self.waiting.push(request),
             }
         }
@@ -149,7 +175,7 @@ impl Management {
     pub(super) fn unanswered(&mut self, error: &Error, config: &Config, now: Moment) {
         for (_, mut request) in std::mem::take(&mut self.asked) {
             match request.has_failed(error, config, now) {
-                true => request.answer(Err(error.clone())),
+                true => self.tell(request, Err(error.clone())),
                 false => {
                     request.pause = Some(now + pause(&config.retry, request.failed, error));
                     self.waiting.push(request);
@@ -163,7 +189,7 @@ impl Management {
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request);
         for mut request in std::mem::take(&mut self.waiting).into_iter().chain(asked) {
             request.failed += 1;
-            request.answer(Err(error.clone()));
+            self.tell(request, Err(error.clone()));
         }
     }
 
@@ -176,7 +202,7 @@ impl Management {
         for (id, mut request) in all.chain(asked).collect::<Vec<_>>() {
             match id {
                 _ if request.attempt_ends <= now => match request.has_failed(&error, config, now) {
-                    true => request.answer(Err(error.clone())),
+                    true => self.tell(request, Err(error.clone())),
                     false => self.waiting.push(request),
                 },
                 Some(id) => self.asked.push((id, request)),
@@ -184,6 +210,16 @@ impl Management {
             }
         }
         self.asked.len() < before
+    }
+
+    fn tell(&mut self, request: Request, answer: Result<Reply, Error>) {
+        match request.answer {
+            // Nobody listens when the caller has lost interest.
+            Answer::Caller(caller) => {
+                drop(caller.send(answer.map_err(|error| error.with_attempts(request.failed))));
+            }
+            Answer::Link(link) => self.told.push((link, answer)),
+        }
     }
 }
 
@@ -196,11 +232,11 @@ impl Request {
         !error.is_transient()
             || self.failed >= config.retry.max_attempts
             || self.ends.is_some_and(|ends| ends <= now)
+            || matches!(self.answer, Answer::Link(_))
     }
 
-    fn answer(self, answer: Result<Reply, Error>) {
-        // Nobody listens when the caller has lost interest.
-        let _ = self.answer.send(answer.map_err(|error| error.with_attempts(self.failed)));
+    fn is_forgotten(&self) -> bool {
+        matches!(&self.answer, Answer::Caller(caller) if caller.is_canceled())
     }
 }
 

@@ -20,6 +20,7 @@ mod request;
 mod sender;
 mod shared;
 mod status;
+mod watch;
 mod wire;
 
 use std::future::poll_fn;

@@ -49,6 +49,12 @@ pub struct ClientOptions {
     /// The silence after which the peer is asked to show that it is alive; after twice as long the connection
     /// counts as lost. Default: 30 s, so that a lost network is noticed within a minute, whatever TCP believes.
     pub idle_timeout: Duration,
+    /// How long a partition that is being read may be silent although the service has newer events for it and may send them. After
+    /// that its link counts as stalled: [`Status::Stalled`](crate::Status::Stalled) is told, and it is made anew behind the last
+    /// event. Where [`track_last_enqueued`](crate::PartitionReader::track_last_enqueued) does not tell whether there are newer events,
+    /// the service is asked, after this much silence at first, then ever more seldom, down to once in ten times this. `Duration::MAX`
+    /// turns it off. Default: 30 s.
+    pub stall_timeout: Duration,
     /// How this client is called in the service's logs and error texts. Default: a random name.
     pub identifier: Option<String>,
     /// The application's name, sent along when a connection is opened. Default: none.
@@ -67,6 +73,7 @@ impl Default for ClientOptions {
             retry: RetryOptions::default(),
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
             identifier: None,
             application_id: None,
             token_lifetime: Duration::from_secs(3600),
@@ -83,6 +90,7 @@ impl fmt::Debug for ClientOptions {
             .field("retry", &self.retry)
             .field("connect_timeout", &self.connect_timeout)
             .field("idle_timeout", &self.idle_timeout)
+            .field("stall_timeout", &self.stall_timeout)
             .field("identifier", &self.identifier)
             .field("application_id", &self.application_id)
             .field("token_lifetime", &self.token_lifetime)

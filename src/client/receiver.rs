@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -199,6 +200,11 @@ impl Receiver {
             _ => error.with_attempts(attempts),
         };
         error.with_operation("receive from").with_entity(self.spec.address.to_string())
+    }
+
+    /// How long events that are known of may stay away.
+    pub(super) fn stall_timeout(&self) -> Duration {
+        self.shared.config.stall_timeout
     }
 
     pub(super) fn look(&self) -> Look {

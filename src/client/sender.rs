@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use super::link::attempt_end;
 use super::shared::{Key, Shared, Standing, lock};
 use crate::amqp::{Connection, LinkId, Outcome, Outgoing};
 use crate::dialect::address::Address;
@@ -187,10 +188,8 @@ impl Sender {
         let retry = &this.shared.config.retry;
         let (ticket, is_news) = {
             let mut state = lock(&this.state);
-            let attempt_ends = now + retry.attempt_timeout;
             let ends = retry.total_deadline.map(|total| now + total);
-            let attempt_ends = ends.map_or(attempt_ends, |ends| ends.min(attempt_ends));
-            let ticket = state.insert(message, attempt_ends, ends);
+            let ticket = state.insert(message, attempt_end(now, ends, retry), ends);
             (ticket, !std::mem::replace(&mut state.is_marked, true))
         };
         let submission = Submission { sender: this.clone(), ticket, is_done: false };
@@ -313,8 +312,8 @@ impl Sender {
     }
 
     /// An attempt failed for everything within `reach`: what has attempts left is queued again in its old order.
-    pub(super) fn interrupted(&self, error: &Error, reach: Reach, retry: &RetryOptions) {
-        let now = runtime::now();
+    /// The next begins at `next`.
+    pub(super) fn interrupted(&self, error: &Error, reach: Reach, retry: &RetryOptions, next: Moment) {
         let mut wakers = Vec::new();
         let mut again = Vec::new();
         let mut state = lock(&self.state);
@@ -334,7 +333,7 @@ impl Sender {
                 continue;
             }
             state.doubt(ticket);
-            match state.failed(ticket, error, retry, now) {
+            match state.failed(ticket, error, retry, next) {
                 Verdict::Again(number) => again.push((number, ticket)),
                 Verdict::Over(failed) => {
                     wakers.extend(state.finish(ticket, Err(self.describe(error.clone(), failed))));
@@ -369,9 +368,9 @@ impl Sender {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Ends the attempts of what waits and whose time is up. Whether something was sent and stayed without an
+    /// Ends the attempts of what waits and whose time is up, with the error `late`. Whether something was sent and stayed without an
     /// answer for too long.
-    pub(super) fn expire(&self, now: Moment, retry: &RetryOptions) -> bool {
+    pub(super) fn expire(&self, now: Moment, retry: &RetryOptions, late: &dyn Fn() -> Error) -> bool {
         let mut wakers = Vec::new();
         let mut is_unanswered = false;
         let mut state = lock(&self.state);
@@ -384,7 +383,7 @@ impl Sender {
                 // Counted when the link is given up.
                 Stage::Sent if is_late => is_unanswered = true,
                 Stage::Queued if is_late => {
-                    let error = Error::new(ErrorKind::Timeout, "it could not be sent in time");
+                    let error = late();
                     if let Verdict::Over(failed) = state.failed(ticket, &error, retry, now) {
                         wakers.extend(state.finish(ticket, Err(self.describe(error, failed))));
                     }
@@ -534,7 +533,8 @@ impl State {
         }
     }
 
-    fn failed(&mut self, ticket: Ticket, error: &Error, retry: &RetryOptions, now: Moment) -> Verdict {
+    /// An attempt failed; the next begins at `next`.
+    fn failed(&mut self, ticket: Ticket, error: &Error, retry: &RetryOptions, next: Moment) -> Verdict {
         let Some(slot) = self.slot(ticket) else { return Verdict::Gone };
         match slot.stage {
             Stage::Queued | Stage::Sent => {}
@@ -547,12 +547,12 @@ impl State {
         slot.failed += 1;
         let is_over = !error.is_transient()
             || slot.failed >= retry.max_attempts
-            || slot.ends.is_some_and(|ends| ends <= now);
+            || slot.ends.is_some_and(|ends| ends <= next);
         if is_over {
             return Verdict::Over(slot.failed);
         }
         slot.stage = Stage::Queued;
-        slot.attempt_ends = slot.attempt_end(now, retry);
+        slot.attempt_ends = attempt_end(next, slot.ends, retry);
         let (number, attempt_ends) = (slot.number, slot.attempt_ends);
         self.earliest = Some(self.earliest.map_or(attempt_ends, |earliest| earliest.min(attempt_ends)));
         Verdict::Again(number)
@@ -571,13 +571,6 @@ impl State {
         again.sort_unstable_by_key(|(number, _)| *number);
         again.dedup_by_key(|(number, _)| *number);
         self.queued = again.into_iter().map(|(_, ticket)| ticket).collect();
-    }
-}
-
-impl Slot {
-    fn attempt_end(&self, now: Moment, retry: &RetryOptions) -> Moment {
-        let attempt_ends = now + retry.attempt_timeout;
-        self.ends.map_or(attempt_ends, |ends| ends.min(attempt_ends))
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct Seen<'a> {
 #[derive(Default)]
 pub(crate) struct State {
     links: Vec<(LinkId, Attach)>,
+    has_served: bool,
 }
 
 impl State {
@@ -39,6 +40,11 @@ impl State {
     pub(crate) fn address(&self, link: LinkId) -> Option<String> {
         let (_, attach) = self.links.iter().find(|(id, _)| *id == link)?;
         address(attach)
+    }
+
+    /// Whether it is asked for the first time, by a link.
+    pub(crate) fn is_first(&mut self, link: LinkId) -> bool {
+        !std::mem::replace(&mut self.has_served, self.links.iter().any(|(id, _)| *id == link))
     }
 
     fn reply_link(&self, node: &str) -> Option<LinkId> {

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use eventhubs::amqp::{AmqpError, Event, Outcome, Outgoing, Role, message};
+use eventhubs::amqp::{AmqpError, Connection, Event, Outcome, Outgoing, Role, message};
+use eventhubs::dialect::management;
 use eventhubs::{
-    ClientOptions, ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions, StartPosition,
-    Symbol, Timestamp, Value,
+    ClientBuilder, ClientOptions, ConsumerClient, ErrorKind, PartitionProperties, ProducerClient,
+    RetryOptions, SendOptions, StartPosition, Status, Symbol, Timestamp, Value,
 };
 use futures::future::{Either, select, try_join_all};
 
 use crate::harness::{Listener, clock, spawn};
-use crate::peer::{Peer, Seen, Then, address};
+use crate::peer::{self, Peer, Seen, Then, address};
 use crate::service::{Proxy, Wanted};
 use crate::support::{
     SCHEME, SCHEMES, impatient, nothing_more, patient, soon, start, start_wanted, take, test, texts,
@@ -263,9 +264,242 @@ async fn a_receiver_detached_by_the_service_resumes_behind_the_last_event() {
     assert!(selectors[1].contains("x-opt-offset > '100'"), "{selectors:?}");
 }
 
+/// Answers questions about partitions as if the newest event of each had this number, and an offset 100 times that.
+fn tell_of_partition(engine: &mut Connection, seen: &Seen<'_>, newest: i64) -> Option<Then> {
+    let Event::Delivery { link, delivery } = seen.event else { return None };
+    if seen.state.address(*link).as_deref() != Some("$management") {
+        return None;
+    }
+    let request = management::Request::parse(&delivery.payload).unwrap();
+    let mut partition = PartitionProperties::new("orders", request.partition.as_ref()?);
+    if newest >= 0 {
+        partition.is_empty = false;
+        partition.last_enqueued_sequence_number = newest;
+        partition.last_enqueued_offset = (newest * 100).to_string();
+    }
+    peer::answer(engine, seen.state, "$management", request.reply_partition(&partition).encode());
+    Some(Then::Handled)
+}
+
+fn is_partition(address: Option<String>) -> bool {
+    address.is_some_and(|address| address.starts_with("orders/"))
+}
+
+#[test]
+async fn a_partition_that_stops_is_noticed_and_goes_on() {
+    for is_told_with_events in [false, true] {
+        let attached = Arc::new(AtomicUsize::new(0));
+        let count = attached.clone();
+        let peer = Peer::start(move |engine, seen: Seen<'_>| {
+            // It is known that there are five events. The first link brings one, the next the others.
+            if !is_told_with_events && let Some(then) = tell_of_partition(engine, &seen, 5) {
+                return then;
+            }
+            match seen.event {
+                Event::AttachRequested { attach, .. } if is_partition(address(attach)) => {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
+                    let numbers = match count.load(Ordering::SeqCst) {
+                        1 => 1..=1,
+                        _ => 2..=5,
+                    };
+                    for number in numbers {
+                        let newest = is_told_with_events.then_some(5);
+                        let event = event_with(number, &format!("{}", number * 100), newest);
+                        if engine.sendable(*link) > 0 {
+                            engine.send(*link, event).unwrap();
+                        }
+                    }
+                }
+                _ => {}
+            }
+            Then::AsUsual
+        })
+        .await;
+        let consumer = ConsumerClient::builder()
+            .connection_string(peer.connection_string())
+            .options(ClientOptions {
+                retry: impatient(),
+                stall_timeout: Duration::from_millis(200),
+                ..ClientOptions::default()
+            })
+            .build()
+            .unwrap();
+        let mut statuses = consumer.status();
+        let reader = consumer.partition("0").from(StartPosition::earliest());
+        let mut events = soon(reader.track_last_enqueued(true).open()).await.unwrap();
+        let numbers: Vec<i64> =
+            take(&mut events, 5).await.iter().map(eventhubs::ReceivedEvent::sequence_number).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5], "one link was left for another, nothing came twice");
+        let mut told = Vec::new();
+        while !matches!(told.last(), Some(Status::Resumed { .. })) {
+            told.push(soon(statuses.next()).await.unwrap());
+        }
+        let [.., Status::Stalled { partition }, Status::Resumed { position, .. }] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert_eq!((partition.as_str(), position), ("0", &StartPosition::offset("100")));
+        assert!(consumer.health().is_healthy);
+    }
+}
+
+#[test]
+async fn a_partition_where_nothing_is_written_is_left_alone() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let attached = Arc::new(AtomicUsize::new(0));
+    let (questions, attaches) = (asked.clone(), attached.clone());
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::AttachRequested { attach, .. } if is_partition(address(attach)) => {
+                attaches.fetch_add(1, Ordering::SeqCst);
+            }
+            // All there is.
+            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
+                if engine.sendable(*link) > 0 && seen.state.is_first(*link) {
+                    engine.send(*link, event(7, "700")).unwrap();
+                }
+            }
+            _ => {}
+        }
+        match tell_of_partition(engine, &seen, 7) {
+            Some(then) => {
+                questions.fetch_add(1, Ordering::SeqCst);
+                then
+            }
+            None => Then::AsUsual,
+        }
+    })
+    .await;
+    let consumer = ConsumerClient::builder()
+        .connection_string(peer.connection_string())
+        .options(ClientOptions { stall_timeout: Duration::from_millis(100), ..ClientOptions::default() })
+        .build()
+        .unwrap();
+    let mut statuses = consumer.status();
+    let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    take(&mut events, 1).await;
+    let start = clock();
+    soon(async {
+        while asked.load(Ordering::SeqCst) < 3 {
+            crate::harness::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(clock() - start > Duration::from_millis(500), "it is asked ever more seldom");
+    assert_eq!(attached.load(Ordering::SeqCst), 1);
+    while let Some(Some(status)) = futures::FutureExt::now_or_never(statuses.next()) {
+        assert!(!matches!(status, Status::Stalled { .. }));
+    }
+}
+
+#[test]
+async fn a_reader_of_new_events_that_has_none_yet_misses_none_while_its_link_is_down() {
+    let selectors = Arc::new(Mutex::new(Vec::new()));
+    let seen_selectors = selectors.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::AttachRequested { attach, .. } if is_partition(address(attach)) => {
+                let filter = &attach.source.as_ref().unwrap().filter;
+                seen_selectors.lock().unwrap().push(format!("{filter:?}"));
+            }
+            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
+                match seen_selectors.lock().unwrap().len() {
+                    1 => engine.detach(*link, true, Some(AmqpError::new("amqp:internal-error", "oops"))),
+                    // Written while the link was down.
+                    _ => drop(engine.send(*link, event(8, "800"))),
+                }
+            }
+            _ => {}
+        }
+        tell_of_partition(engine, &seen, 7).unwrap_or(Then::AsUsual)
+    })
+    .await;
+    let mut events = soon(consumer_of(&peer, impatient()).partition("0").open()).await.unwrap();
+    assert_eq!(take(&mut events, 1).await[0].sequence_number(), 8);
+    let selectors = selectors.lock().unwrap();
+    assert_eq!(selectors.len(), 2);
+    assert!(selectors.iter().all(|selector| selector.contains("x-opt-offset > '700'")), "{selectors:?}");
+}
+
+#[test]
+async fn a_receiver_ends_by_its_total_deadline() {
+    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,
+        _ => Then::AsUsual,
+    })
+    .await;
+    let retry = RetryOptions { total_deadline: Some(Duration::from_millis(300)), ..patient() };
+    let start = clock();
+    let reader = consumer_of(&peer, retry).partition("0").from(StartPosition::earliest());
+    let error = soon(reader.open()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(clock() - start < Duration::from_secs(5), "{error}");
+}
+
+#[test]
+async fn a_token_provider_that_never_answers_hangs_no_call() {
+    let peer = Peer::start(|_, _: Seen<'_>| Then::AsUsual).await;
+    let retry = RetryOptions { max_attempts: 2, attempt_timeout: Duration::from_millis(150), ..impatient() };
+    fn silent<C>(builder: ClientBuilder<C>, peer: &Peer, retry: &RetryOptions) -> ClientBuilder<C> {
+        builder
+            .namespace(format!("127.0.0.1:{}", peer.port))
+            .event_hub("orders")
+            .custom_endpoint(format!("{SCHEME}://127.0.0.1:{}", peer.port))
+            .retry(retry.clone())
+            .token_provider(|_: String| futures::future::pending())
+    }
+    let producer = silent(ProducerClient::builder(), &peer, &retry).build().unwrap();
+    let consumer = silent(ConsumerClient::builder(), &peer, &retry).build().unwrap();
+    let (sent, batch, opened, properties) = soon(futures::future::join4(
+        producer.send("x"),
+        producer.create_batch(),
+        consumer.partition("0").open(),
+        consumer.hub_properties(),
+    ))
+    .await;
+    for error in [sent.unwrap_err(), batch.unwrap_err(), opened.unwrap_err(), properties.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+    soon(producer.close()).await;
+}
+
+#[test]
+async fn closing_ends_against_a_peer_that_says_nothing() {
+    let listener = Listener::tcp().await;
+    let connection_string = format!(
+        "Endpoint={SCHEME}://127.0.0.1:{};SharedAccessKeyName=k;SharedAccessKey=s;EntityPath=orders",
+        listener.port()
+    );
+    let producer = ProducerClient::from_connection_string(connection_string).unwrap();
+    let mut send = Box::pin(producer.send("x"));
+    assert!(futures::poll!(&mut send).is_pending());
+    let start = clock();
+    soon(producer.close()).await;
+    assert_eq!(soon(send).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert!(clock() - start < Duration::from_secs(8));
+}
+
 /// An event as the service delivers it.
 fn event(sequence_number: i64, offset: &str) -> Outgoing {
+    event_with(sequence_number, offset, None)
+}
+
+/// The same, with the number of the partition's newest event.
+fn event_with(sequence_number: i64, offset: &str, newest: Option<i64>) -> Outgoing {
     let mut head = BytesMut::new();
+    if let Some(newest) = newest {
+        let last = [
+            (Symbol::from_static("last_enqueued_sequence_number"), Value::Long(newest)),
+            (Symbol::from_static("last_enqueued_offset"), Value::from((newest * 100).to_string())),
+            (Symbol::from_static("last_enqueued_time_utc"), Value::Timestamp(Timestamp::from_millis(1))),
+            (
+                Symbol::from_static("runtime_info_retrieval_time_utc"),
+                Value::Timestamp(Timestamp::from_millis(1)),
+            ),
+        ];
+        message::put_delivery_annotations(&mut head, &last);
+    }
     let annotations = [
         (Symbol::from_static("x-opt-sequence-number"), Value::Long(sequence_number)),
         (Symbol::from_static("x-opt-offset"), Value::from(offset)),
