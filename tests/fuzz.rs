@@ -5,20 +5,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::alloc::System;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[path = "../fuzz/src/targets/mod.rs"]
 #[allow(unreachable_pub)]
 mod targets;
 
-use targets::{ENTRIES, Entry};
+use targets::{ENTRIES, Entry, MOST_ALLOCATED};
 
 /// How long each entry point is fed when nobody says.
-const SECONDS: u64 = 2;
+const SECONDS: u64 = 1;
 /// Longer inputs show nothing more and take longer.
 const LONGEST: usize = 4096;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+/// One input at a time, so that what is allocated meanwhile was allocated for it.
+static TURN: Mutex<()> = Mutex::new(());
 
 macro_rules! feeds {
     ($($name:ident),+ $(,)?) => {
@@ -95,15 +104,20 @@ fn regressions(name: &str) -> Vec<Vec<u8>> {
 }
 
 fn try_one(entry: &Entry, input: &[u8]) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let started = Instant::now();
+    let region = Region::new(ALLOCATOR);
     let outcome = catch_unwind(AssertUnwindSafe(|| (entry.feed)(input)));
-    let took = started.elapsed();
-    if outcome.is_ok() && took < Duration::from_secs(5) {
+    let (took, allocated) = (started.elapsed(), region.change().bytes_allocated);
+    if outcome.is_ok() && took < Duration::from_secs(5) && allocated < MOST_ALLOCATED {
         return;
     }
     let file = std::env::temp_dir().join(format!("eventhubs-fuzz-{}-{}", entry.name, std::process::id()));
     std::fs::write(&file, input).unwrap();
-    let what = if outcome.is_err() { "panicked".to_owned() } else { format!("took {took:?}") };
+    let what = match outcome {
+        Err(_) => "panicked".to_owned(),
+        Ok(()) => format!("took {took:?} and {allocated} bytes"),
+    };
     panic!(
         "{} {what} on {} bytes, kept in {}: {:02x?}",
         entry.name,

@@ -9,8 +9,12 @@ use crate::model::value::{Described, Symbol, Timestamp, Uuid, Value};
 /// How deep lists, maps, arrays and descriptors may nest. Real messages stay below ten.
 const MAX_DEPTH: u8 = 32;
 
-/// How many elements an array of zero-width values may have: its bytes do not bound it.
-const MAX_EMPTY_ELEMENTS: u32 = 4096;
+/// How many elements an array of zero-width values may have: its bytes do not bound it, and a frame has room for
+/// thousands of such arrays.
+pub(super) const MAX_EMPTY_ELEMENTS: usize = 16;
+
+/// The longest symbol that may describe the elements of an array, in bytes: every element gets a copy of it.
+pub(super) const MAX_ARRAY_DESCRIPTOR: usize = 64;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,24 +321,36 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let mut descriptors = Vec::new();
         let mut code = inside.u8()?;
-        while code == 0 {
-            if descriptors.len() >= usize::from(depth) {
-                return Err(TOO_DEEP);
+        let descriptor = match code {
+            0 => {
+                let descriptor = inside.value_at(depth)?;
+                // Copied for every element, anything larger would make memory of nothing, again at every level.
+                let is_small = match &descriptor {
+                    Value::Ulong(_) => true,
+                    Value::Symbol(name) => name.as_str().len() <= MAX_ARRAY_DESCRIPTOR,
+                    _ => false,
+                };
+                code = inside.u8()?;
+                if !is_small || code == 0 {
+                    return Err(DecodeError("an array whose elements are described by more than a name"));
+                }
+                Some(descriptor)
             }
-            descriptors.push(inside.value_at(depth)?);
-            code = inside.u8()?;
-        }
-        if code >> 4 == 0x4 && count > MAX_EMPTY_ELEMENTS {
+            _ => None,
+        };
+        if code >> 4 == 0x4 && count as usize > MAX_EMPTY_ELEMENTS {
             return Err(DecodeError("an array of too many elements without width"));
         }
         let mut elements = Vec::with_capacity(count.min(64) as usize);
         for _ in 0..count {
             let value = inside.value_of(code, depth)?;
-            elements.push(descriptors.iter().rev().fold(value, |value, descriptor| {
-                Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
-            }));
+            elements.push(match &descriptor {
+                None => value,
+                Some(descriptor) => {
+                    Value::Described(Box::new(Described { descriptor: descriptor.clone(), value }))
+                }
+            });
         }
         Ok(elements)
     }

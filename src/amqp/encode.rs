@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::decode::{MAX_ARRAY_DESCRIPTOR, MAX_EMPTY_ELEMENTS};
 use crate::model::value::{Symbol, Value};
 
 /// Appends `value` in its shortest encoding. An array whose elements are not all of one type is written as a
@@ -161,8 +162,17 @@ fn array(out: &mut BytesMut, elements: &[Value]) {
     });
 }
 
+/// Whether the elements can be written, and will be taken, as an array.
 fn is_uniform(elements: &[Value]) -> bool {
     let Some(first) = elements.first() else { return true };
+    let is_empty = |value: &Value| matches!(value, Value::Null);
+    let has_no_width = match first {
+        Value::Described(described) => is_empty(&described.value),
+        plain => is_empty(plain),
+    };
+    if has_no_width && elements.len() > MAX_EMPTY_ELEMENTS {
+        return false;
+    }
     elements.iter().all(|element| {
         same_constructor(first, element)
             && match element {
@@ -175,17 +185,19 @@ fn is_uniform(elements: &[Value]) -> bool {
 fn same_constructor(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Described(a), Value::Described(b)) => {
-            same_descriptor(&a.descriptor, &b.descriptor) && same_constructor(&a.value, &b.value)
+            same_descriptor(&a.descriptor, &b.descriptor)
+                && !matches!(a.value, Value::Described(_))
+                && same_constructor(&a.value, &b.value)
         }
         _ => wide_code(a) == wide_code(b),
     }
 }
 
-/// Descriptors are numbers or symbols; of others it is not worth knowing.
+/// Descriptors are numbers or symbols; others are not taken in arrays.
 fn same_descriptor(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Ulong(a), Value::Ulong(b)) => a == b,
-        (Value::Symbol(a), Value::Symbol(b)) => a == b,
+        (Value::Symbol(a), Value::Symbol(b)) => a == b && a.as_str().len() <= MAX_ARRAY_DESCRIPTOR,
         _ => false,
     }
 }

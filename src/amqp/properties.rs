@@ -40,13 +40,28 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             vec(inner.clone(), 0..8).prop_map(Value::List),
             vec((inner.clone(), inner.clone()), 0..8).prop_map(Value::Map),
-            (scalar(), 1..300_usize).prop_map(|(element, count)| Value::Array(vec![element; count])),
-            (inner.clone(), 1..5_usize).prop_map(|(element, count)| Value::Array(vec![element; count])),
+            (scalar(), 1..300_usize).prop_map(|(element, count)| match element {
+                Value::Null => Value::Array(vec![element; count.min(decode::MAX_EMPTY_ELEMENTS)]),
+                element => Value::Array(vec![element; count]),
+            }),
+            (inner.clone().prop_filter("has no place in an array", is_element), 1..5_usize)
+                .prop_map(|(element, count)| Value::Array(vec![element; count])),
             (any::<u64>(), inner).prop_map(|(descriptor, value)| {
                 Value::Described(Box::new(Described { descriptor: Value::Ulong(descriptor), value }))
             }),
         ]
     })
+}
+
+/// Whether an array can hold it: elements have one descriptor at most.
+fn is_element(value: &Value) -> bool {
+    match value {
+        Value::Described(described) => {
+            !matches!(described.value, Value::Described(_)) && is_element(&described.value)
+        }
+        Value::Array(elements) => elements.iter().all(is_element),
+        _ => true,
+    }
 }
 
 /// A conversation of a client with a server, both sides' bytes: every performative, messages of several frames.

@@ -16,6 +16,10 @@ pub use engine::{engine_client, engine_server, engine_split};
 pub use messages::{message, publication, received, reply, request};
 pub use texts::{address, connection_string, sas, selector};
 
+/// What one input of a few kilobytes may make an entry point allocate, in bytes, everything added up: far more than any
+/// needs, far less than a length that lies asks for.
+pub const MOST_ALLOCATED: usize = 64 << 20;
+
 /// One entry point, by the name of its fuzz target.
 pub struct Entry {
     pub name: &'static str,

@@ -7,6 +7,34 @@ use super::{Pair, closed, deliveries, hex, message};
 use crate::model::moment::Moment;
 
 #[test]
+fn an_array_does_not_make_memory_of_nothing() {
+    let symbol = |len: usize| [vec![0xa3, len as u8], vec![b's'; len]].concat();
+    let array =
+        |count: u8, constructor: &[u8]| [&[0xe0, 1 + constructor.len() as u8, count], constructor].concat();
+    let described = |descriptor: &[u8], code: u8| [&[0x00], descriptor, &[code]].concat();
+    for (what, bytes, is_taken) in [
+        ("a few nulls", array(16, &[0x40]), true),
+        ("many nulls", array(17, &[0x40]), false),
+        ("many empty lists", array(255, &described(&[0x53, 0x24], 0x45)), false),
+        ("empty lists with a name", array(16, &described(&[0x53, 0x24], 0x45)), true),
+        ("empty lists with a symbol", array(16, &described(&symbol(64), 0x45)), true),
+        // Each element would have a copy of it.
+        ("empty lists with a long symbol", array(16, &described(&symbol(65), 0x45)), false),
+        ("with an array for a name", array(16, &described(&array(16, &[0x40]), 0x45)), false),
+        ("with two names", array(2, &[0x00, 0x53, 0x24, 0x00, 0x53, 0x25, 0x45]), false),
+    ] {
+        let value = decode::value(&mut Bytes::from(bytes));
+        assert_eq!(value.is_ok(), is_taken, "{what}: {value:?}");
+        // What is taken can be written and taken again.
+        if let Ok(value) = value {
+            let mut written = BytesMut::new();
+            encode::value(&mut written, &value);
+            assert_eq!(decode::value(&mut written.freeze()), Ok(value), "{what}");
+        }
+    }
+}
+
+#[test]
 fn foreign_bytes_are_answered_with_the_standards_condition() {
     struct Case {
         what: &'static str,
