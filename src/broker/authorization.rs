@@ -170,6 +170,15 @@ impl Grants {
         ends.any(|end| self.0.get(&path[..end]).is_some_and(holds))
     }
 
+    /// Forgets what allows something on a path, in lower case; everything when there is none.
+    pub(super) fn revoke(&mut self, path: Option<&str>) {
+        let covers = |granted: &str, path: &str| {
+            granted.is_empty()
+                || path.strip_prefix(granted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.0.retain(|granted, _| path.is_some_and(|path| !covers(granted, path)));
+    }
+
     /// How many paths have grants.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -8,6 +8,7 @@
 mod authorization;
 pub mod config;
 mod connection;
+pub mod faults;
 mod hub;
 pub mod journal;
 mod log;

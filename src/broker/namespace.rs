@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
 use super::Now;
 use super::authorization::{Access, Denied, Verified};
 use super::config::{HubConfig, NamespaceConfig, Rights};
+use super::faults::{FaultKind, Faults, LinkRole, On};
 use super::hub::{self, Hub};
 use super::journal::{HubId, HubRecord, Journal, Restore};
 use super::partition::{NotTaken, Receipt, Store};
@@ -19,10 +21,14 @@ use crate::amqp::AmqpError;
 use crate::dialect::codec::Publication;
 use crate::dialect::conditions::{
     ARGUMENT_ERROR, ARGUMENT_OUT_OF_RANGE, CONNECTION_FORCED, DECODE_ERROR, LINK_MESSAGE_SIZE_EXCEEDED,
-    RESOURCE_LIMIT_EXCEEDED, UNAUTHORIZED_ACCESS,
+    RESOURCE_LIMIT_EXCEEDED, SERVER_BUSY, UNAUTHORIZED_ACCESS,
 };
 use crate::model::partition;
 use crate::model::value::Timestamp;
+
+/// What the service says to a client that it throttles.
+pub(super) const BUSY: &str = "The request was terminated because the entity is being throttled. Error code : 50002. \
+                               Sub error : 102. Please wait 4 seconds and try again.";
 
 /// A namespace. Clones are handles to the same one; calls may come from any thread.
 #[derive(Clone)]
@@ -34,6 +40,7 @@ struct Shared {
     config: NamespaceConfig,
     access: Access,
     tracker: Tracker,
+    faults: Faults,
     store: Arc<Store>,
     /// By name in lower case.
     hubs: RwLock<HashMap<String, Arc<Hub>>>,
@@ -122,7 +129,7 @@ impl Namespace {
     /// # Errors
     /// When the configuration contradicts itself.
     pub fn new(config: NamespaceConfig, now: Now) -> Result<Self, HubError> {
-        Self::build(config, Restore::new(), None, now)
+        Self::build(config, Restore::new(), None, Faults::new(), now)
     }
 
     /// A namespace that goes on where its journal ended. Hubs of the configuration that the journal does not
@@ -136,7 +143,27 @@ impl Namespace {
         journal: Arc<dyn Journal>,
         now: Now,
     ) -> Result<Self, HubError> {
-        Self::build(config, restore, Some(journal), now)
+        Self::build(config, restore, Some(journal), Faults::new(), now)
+    }
+
+    /// As [`new`](Self::new), or [`restore`](Self::restore) when something was stored, with faults that outlive the
+    /// namespace: those of a service that starts anew.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself or what was stored.
+    pub fn with_faults(
+        config: NamespaceConfig,
+        stored: Option<(Restore, Arc<dyn Journal>)>,
+        faults: Faults,
+        now: Now,
+    ) -> Result<Self, HubError> {
+        let (restore, journal) = stored.map_or((Restore::new(), None), |(r, journal)| (r, Some(journal)));
+        Self::build(config, restore, journal, faults, now)
+    }
+
+    /// What goes wrong on purpose.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// Creates a hub.
@@ -225,6 +252,7 @@ impl Namespace {
     /// # Errors
     /// With the service's condition and text (`InvalidSignature: …`, `ExpiredToken: …`, …).
     pub fn authorize(&self, token: &str, path: &str, right: Rights, now: Now) -> Result<(), AmqpError> {
+        let now = self.now(now);
         let verified = self.verify(token, now);
         let denied = match verified {
             Ok(verified) if !verified.covers_path(path) => Denied::Audience,
@@ -248,6 +276,7 @@ impl Namespace {
 
     /// Drops what retention says where nobody publishes or reads. To be called about once a minute.
     pub fn sweep(&self, now: Now) {
+        self.look(now);
         for hub in self.all_hubs() {
             hub.partitions.iter().for_each(|partition| partition.sweep(now));
         }
@@ -281,6 +310,37 @@ impl Namespace {
 
     pub(super) fn tracker(&self) -> &Tracker {
         &self.shared.tracker
+    }
+
+    /// The time, as the service has it that talks to nobody in particular.
+    fn now(&self, now: Now) -> Now {
+        if self.shared.faults.any() { self.shared.faults.skewed(now, "") } else { now }
+    }
+
+    /// How much longer a publication takes to become durable.
+    pub(super) fn slow_disk(&self, hub: &str, partition: u32, client: &str, now: Now) -> Option<Duration> {
+        if !self.shared.faults.any() {
+            return None;
+        }
+        let slow = self.shared.faults.strike(On::Send, now, |kind, scope| {
+            matches!(kind, FaultKind::SlowDisk { .. })
+                && scope.is_client(client)
+                && scope.has_link(hub, Some(partition), LinkRole::Send)
+        });
+        match slow {
+            Some(FaultKind::SlowDisk { delay }) => Some(delay),
+            _ => None,
+        }
+    }
+
+    /// How the service's texts name an entity of this namespace.
+    pub(super) fn system(&self, entity: &str) -> String {
+        format!("{}:eventhub:{entity}", self.shared.config.name.to_lowercase())
+    }
+
+    /// What a busy service says.
+    pub(super) fn busy(&self, entity: &str, now: Now) -> AmqpError {
+        self.shared.tracker.entity_error(SERVER_BUSY, BUSY, entity, now.unix)
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<Hub>> {
@@ -335,18 +395,52 @@ impl Namespace {
 
     pub(super) fn leave(&self, connection: u64) {
         lock(&self.shared.connections).open.remove(&connection);
+        if self.shared.faults.any() {
+            // What it would have done in time is others' business now.
+            self.tell_all(|| Letter::Faults);
+        }
+    }
+
+    /// Does what faults have the namespace do by now.
+    pub(super) fn look(&self, now: Now) {
+        if !self.shared.faults.any() {
+            return;
+        }
+        self.shared.faults.run_errands(now);
+        while let Some((loses_data, down)) = self.shared.faults.due_restart(now) {
+            self.start_anew(loses_data, down, now);
+        }
+    }
+
+    /// Breaks all connections, as a service that starts anew. What only memory holds may be lost.
+    pub(super) fn start_anew(&self, loses_data: bool, down: Duration, now: Now) {
+        self.shared.faults.set_down(down, now);
+        self.tell_all(|| Letter::Drop);
+        if !loses_data || self.shared.store.journal.is_some() {
+            return;
+        }
+        for old in self.all_hubs() {
+            let id = HubId(self.shared.last_hub.fetch_add(1, Ordering::Relaxed) + 1);
+            let record = HubRecord { id, created_at: now.unix, ..old.record() };
+            let new = Arc::new(Hub::new(record, &self.shared.store));
+            self.hubs_mut(|hubs| hubs.insert(old.name.to_lowercase(), new));
+            let error = self.shared.tracker.not_found(&old.name, now.unix);
+            old.partitions.iter().for_each(|partition| partition.remove(&error));
+        }
     }
 
     fn build(
         config: NamespaceConfig,
         restore: Restore,
         journal: Option<Arc<dyn Journal>>,
+        faults: Faults,
         now: Now,
     ) -> Result<Self, HubError> {
-        let store = Store::new(journal, config.limits.stored_bytes);
+        let store = Store::new(journal, config.limits.stored_bytes, faults.clone());
         let shared = Shared {
             access: Access::new(&config),
             tracker: Tracker::new(&config.name, now.unix),
+            faults,
             store: Arc::new(store),
             hubs: RwLock::default(),
             last_hub: AtomicU64::new(restore.hubs.iter().map(|hub| hub.id.0).max().unwrap_or(0)),
@@ -376,6 +470,16 @@ impl Namespace {
         for wanted in &namespace.shared.config.hubs {
             namespace.want_hub(wanted, now)?;
         }
+        let weak = Arc::downgrade(&namespace.shared);
+        namespace.shared.faults.watch(move |now| {
+            let Some(shared) = weak.upgrade() else { return false };
+            let namespace = Namespace { shared };
+            if let Some(now) = now {
+                namespace.look(now);
+            }
+            namespace.tell_all(|| Letter::Faults);
+            true
+        });
         Ok(namespace)
     }
 
@@ -422,6 +526,7 @@ impl Namespace {
         now: Now,
         done: &mut Option<PublishDone>,
     ) -> Result<Receipt, AmqpError> {
+        let now = self.now(now);
         let tracker = &self.shared.tracker;
         let hub = self.find(name).ok_or_else(|| tracker.not_found(name, now.unix))?;
         let size = events.iter().map(Bytes::len).sum::<usize>() as u64;
@@ -445,10 +550,21 @@ impl Namespace {
         let Some(partition) = hub.route(&route) else {
             return Err(tracker.error(ARGUMENT_OUT_OF_RANGE, hub.no_such_partition(), now.unix));
         };
+        if self.shared.faults.any() {
+            let is_here = |kind: &FaultKind, scope: &super::faults::FaultScope| {
+                matches!(kind, FaultKind::Busy)
+                    && scope.client.is_none()
+                    && scope.has_link(&hub.name, Some(partition.number), LinkRole::Send)
+            };
+            if self.shared.faults.strike(On::Send, now, is_here).is_some() {
+                return Err(self.busy(&hub.name, now));
+            }
+        }
+        let slow = self.slow_disk(&hub.name, partition.number, "", now);
         let unclaimed = || PublishDone::new(|_| {});
         let ack = || Ack::Direct(done.take().unwrap_or_else(unclaimed));
         partition
-            .publish(publication, &mut BytesMut::new(), now, ack)
+            .publish(publication, &mut BytesMut::new(), now, slow, ack)
             .map_err(|why| self.not_taken(why, &hub, now))
     }
 

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::Now;
 use super::config::Retention;
+use super::faults::Faults;
 use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, JournalEvent};
 use super::log::{Entry, Log};
 use super::namespace::{PartitionInfo, Published};
@@ -16,6 +18,7 @@ use super::sync::{Ack, Letter, Mailbox, lock};
 use crate::amqp::{AmqpError, LinkId};
 use crate::dialect::codec::{Publication, Stamp, Stored};
 use crate::dialect::conditions::INTERNAL_ERROR;
+use crate::model::moment::Moment;
 use crate::model::value::Timestamp;
 
 /// How many events retention drops before the journal is told, so that it is not told of each.
@@ -24,6 +27,7 @@ const TRIM_STEP: i64 = 1024;
 /// What all partitions of a namespace share: the durable store, and the count of bytes in memory.
 pub(super) struct Store {
     pub(super) journal: Option<Arc<dyn Journal>>,
+    pub(super) faults: Faults,
     bytes: AtomicU64,
     limit: u64,
 }
@@ -85,8 +89,9 @@ struct State {
     waiters: Vec<Waiter>,
     /// Publications that the journal has not confirmed yet, oldest first.
     pending: VecDeque<Pending>,
-    /// Batches that wait to be handed to the journal, because someone else is handing one over.
-    outbox: VecDeque<JournalBatch>,
+    /// Batches that wait to be handed to the journal, because someone else is handing one over or the disk is slow:
+    /// when it is done with each. Without a journal the disk has nothing to do but to be slow.
+    outbox: VecDeque<(Moment, JournalBatch)>,
     handing_over: bool,
     /// Counts failures of the journal: answers about what was handed over before one are void.
     failures: u64,
@@ -111,8 +116,8 @@ struct Pending {
 }
 
 impl Store {
-    pub(super) fn new(journal: Option<Arc<dyn Journal>>, limit: u64) -> Self {
-        Store { journal, bytes: AtomicU64::new(0), limit }
+    pub(super) fn new(journal: Option<Arc<dyn Journal>>, limit: u64, faults: Faults) -> Self {
+        Store { journal, faults, bytes: AtomicU64::new(0), limit }
     }
 
     /// Bytes that all partitions hold.
@@ -171,12 +176,13 @@ impl Partition {
     }
 
     /// Stores events at the end, all of them next to each other. Their heads are put into `arena`. `ack` is made
-    /// and called only when the journal answers later.
+    /// and called only when the journal answers later. A slow disk takes so much longer.
     pub(super) fn publish(
         self: &Arc<Self>,
         publication: Publication,
         arena: &mut BytesMut,
         now: Now,
+        slow: Option<Duration>,
         ack: impl FnOnce() -> Ack,
     ) -> Result<Receipt, NotTaken> {
         let mut guard = lock(&self.state);
@@ -202,7 +208,7 @@ impl Partition {
         });
         self.store.take(cost);
         let published = Published { partition: self.number, first_sequence: first };
-        if self.store.journal.is_none() {
+        if self.store.journal.is_none() && slow.is_none() && state.pending.is_empty() {
             let woken = state.show_all();
             drop(guard);
             wake(woken);
@@ -210,12 +216,13 @@ impl Partition {
         }
         let end = state.log.next();
         state.pending.push_back(Pending { first, end, ack: ack(), durable: false });
-        state.outbox.push_back(state.journal_batch(first, end));
+        let due = now.moment + slow.unwrap_or_default();
+        state.outbox.push_back((due, state.journal_batch(first, end)));
         let trim = state.due_trim();
         let mine = !std::mem::replace(&mut state.handing_over, true);
         drop(guard);
         if mine {
-            self.hand_over();
+            self.hand_over(now.moment);
         }
         self.ask_trim(trim);
         Ok(Receipt::Later)
@@ -249,6 +256,12 @@ impl Partition {
             state.waiters.push(waiter());
         }
         Pulled { cursor, waiting }
+    }
+
+    /// Whether there is anything to be seen from `cursor` on.
+    pub(super) fn has(&self, cursor: i64) -> bool {
+        let state = lock(&self.state);
+        cursor.max(state.log.begin()) < state.visible
     }
 
     /// Forgets a receiver: its claim, and its waiting.
@@ -297,20 +310,30 @@ impl Partition {
     }
 
     /// Hands batches to the journal in order, one thread at a time and without holding the lock.
-    fn hand_over(self: &Arc<Self>) {
-        let Some(journal) = &self.store.journal else { return };
+    fn hand_over(self: &Arc<Self>, now: Moment) {
         loop {
             let mut state = lock(&self.state);
-            let Some(batch) = state.outbox.pop_front() else {
+            let Some((due, _)) = state.outbox.front() else {
                 state.handing_over = false;
                 return;
             };
+            let due = *due;
+            if due > now {
+                // It is still this call's turn: whoever publishes meanwhile waits behind.
+                drop(state);
+                let partition = self.clone();
+                return self.store.faults.put_off(due, move |now| partition.hand_over(now));
+            }
+            let Some((_, batch)) = state.outbox.pop_front() else { continue };
             let failures = state.failures;
             drop(state);
             let first = batch.first_sequence;
             let partition = self.clone();
             let done = AppendDone::new(move |outcome| partition.journaled(failures, first, outcome));
-            journal.append(self.hub, self.number, batch, done);
+            match &self.store.journal {
+                Some(journal) => journal.append(self.hub, self.number, batch, done),
+                None => done.call(Ok(())),
+            }
         }
     }
 

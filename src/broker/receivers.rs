@@ -99,6 +99,13 @@ impl Receivers {
         Ok((id, displaced))
     }
 
+    /// What a receiver is told when somebody with a higher epoch takes its place, who does not exist.
+    pub(super) fn stolen(&self, id: u64) -> Option<String> {
+        let claims = lock(&self.claims);
+        let old = claims.iter().find(|claim| claim.id == id)?;
+        Some(displaced_text("nil", old.epoch.unwrap_or(-1).saturating_add(1), old))
+    }
+
     /// Gives a place back.
     pub(super) fn release(&self, id: u64) {
         lock(&self.claims).retain(|claim| claim.id != id);
@@ -111,13 +118,15 @@ fn shown(claim: &Claim) -> &str {
 }
 
 fn displaced(old: &Claim, new: &Claim) -> Displaced {
-    let text = format!(
-        "New receiver '{}' with higher epoch of '{}' is created hence current receiver '{}' with epoch '{}' is \
+    let text = displaced_text(shown(new), new.epoch.unwrap_or(-1), old);
+    Displaced { mailbox: old.mailbox.clone(), link: old.link, text }
+}
+
+fn displaced_text(new: &str, epoch: i64, old: &Claim) -> String {
+    format!(
+        "New receiver '{new}' with higher epoch of '{epoch}' is created hence current receiver '{}' with epoch '{}' is \
          getting disconnected. If you are recreating the receiver, make sure a higher epoch is used.",
-        shown(new),
-        new.epoch.unwrap_or(-1),
         shown(old),
         old.epoch.unwrap_or(-1),
-    );
-    Displaced { mailbox: old.mailbox.clone(), link: old.link, text }
+    )
 }

@@ -25,7 +25,7 @@ pub(super) enum Letter {
     /// There are events for a receiver that had caught up.
     Ready(LinkId),
     /// A publication is durable, or could not be made so. Without a delivery-id nobody waits for the outcome.
-    Published { link: LinkId, delivery_id: Option<u32>, outcome: Result<(), Box<AmqpError>> },
+    Published { link: LinkId, delivery_id: Option<u32>, outcome: Result<Published, Box<AmqpError>> },
     /// A link must go.
     Detach { link: LinkId, error: Box<AmqpError> },
     /// A hub is gone, and its links must go.
@@ -34,6 +34,10 @@ pub(super) enum Letter {
     GroupGone { hub: HubId, group: String, error: Box<AmqpError> },
     /// The connection must go.
     Close(Box<AmqpError>),
+    /// The connection breaks without a word.
+    Drop,
+    /// Something goes wrong now, or no longer.
+    Faults,
 }
 
 /// Who wants to know what became of a publication.
@@ -72,7 +76,7 @@ impl Ack {
     pub(super) fn call(self, outcome: Result<Published, AmqpError>) {
         match self {
             Ack::Delivery { mailbox, link, delivery_id } => {
-                let outcome = outcome.map(|_| ()).map_err(Box::new);
+                let outcome = outcome.map_err(Box::new);
                 mailbox.post(Letter::Published { link, delivery_id, outcome });
             }
             Ack::Direct(done) => (done.0)(outcome),

@@ -26,6 +26,14 @@ pub(super) trait Machine {
     fn is_finished(&self) -> bool;
     /// Bytes that wait to be taken by `poll_output`.
     fn backlog(&self) -> usize;
+    /// Whether nothing more should be fed before the next deadline.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// Whether the connection is to end without a goodbye.
+    fn was_dropped(&self) -> bool {
+        false
+    }
 }
 
 impl Machine for BrokerConnection {
@@ -51,6 +59,14 @@ impl Machine for BrokerConnection {
 
     fn backlog(&self) -> usize {
         BrokerConnection::backlog(self)
+    }
+
+    fn is_full(&self) -> bool {
+        BrokerConnection::is_full(self)
+    }
+
+    fn was_dropped(&self) -> bool {
+        BrokerConnection::was_dropped(self)
     }
 }
 
@@ -109,6 +125,7 @@ pub(super) async fn drive(
     };
     let over = poll_fn(|cx| driver.poll(cx)).await;
     match over {
+        Ok(()) if driver.machine.was_dropped() => Ok(()),
         Ok(()) => {
             let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| driver.wire.poll_close(cx))).await;
             Ok(())
@@ -166,7 +183,7 @@ impl<M: Machine, W: Wire> Driver<M, W> {
         let mut budget = READ_BUDGET;
         let mut chunks = 0;
         while self.reading && budget > 0 && chunks < READ_CHUNKS {
-            if self.blocked && self.machine.backlog() > MOST_BACKLOG {
+            if self.blocked && self.machine.backlog() > MOST_BACKLOG || self.machine.is_full() {
                 break;
             }
             match self.wire.poll_read(cx)? {

@@ -28,6 +28,7 @@ mod clock;
 mod config;
 mod config_file;
 mod driver;
+mod faults;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -41,6 +42,10 @@ mod wire;
 
 pub use config::{EmulatorConfig, ExtraPort, SocketLimits, TlsConfig};
 pub use config_file::ConfigFile;
+pub use faults::{
+    Direction, Fault, FaultGuard, FaultInfo, FaultKind, FaultScope, FaultTiming, Faults, LinkRole, On,
+    Reason, UntilHit,
+};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -48,24 +53,35 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::broker::{HubError, Namespace, NamespaceConfig, Rights, Scope};
 use crate::error::{Error, ErrorKind};
 use clock::Clock;
 use http::Console;
+use listen::Listeners;
 use server::Shared;
 use store::Store;
 
 /// A running namespace. It stops when this is dropped; [`shutdown`](Self::shutdown) stops it politely.
+///
+/// It can be [stopped](Self::stop) or [killed](Self::kill) and [started again](Self::start_again) on its ports, to see
+/// what clients make of it; what else can go wrong on purpose are its [`faults`](Self::faults).
 pub struct Emulator {
+    /// With the ports that it has.
+    config: EmulatorConfig,
+    clock: Clock,
+    faults: Faults,
     namespace: Namespace,
-    port: u16,
-    tls_port: Option<u16>,
-    health_port: Option<u16>,
     ca_path: Option<PathBuf>,
-    data_dir: Option<PathBuf>,
-    serves_console: bool,
+    acceptor: Option<TlsAcceptor>,
     key: Option<(String, String)>,
+    /// `None` while it is stopped.
+    running: Option<Running>,
+}
+
+/// What there is of an emulator while it runs.
+struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     store: Option<Store>,
@@ -79,44 +95,92 @@ impl Emulator {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] when the configuration cannot be had: a port that is taken, a name that is
     /// none, a directory that cannot be used. The text says what to change.
-    pub async fn start(config: EmulatorConfig) -> Result<Self, Error> {
+    pub async fn start(mut config: EmulatorConfig) -> Result<Self, Error> {
         let listeners = listen::bind(&config).await?;
         let tls = config.tls.as_ref().map(tls::prepare).transpose()?;
-        let console = config.console.as_deref().map(load_console).transpose()?;
-        let serves_console = console.is_some();
         let clock = Clock::start();
-        let key = shown_key(&config.namespace);
-        let (namespace, store) = open_namespace(&config, clock).await?;
+        let faults = Faults::new(clock);
         let (ca_path, acceptor) = tls.map(|tls| (tls.ca_path, tls.acceptor)).unzip();
-        let (stop, stopping) = watch::channel(false);
-        let shared = Shared {
-            namespace: namespace.clone(),
-            clock,
-            tls: acceptor,
-            limits: config.sockets,
-            max_message_size: usize::try_from(config.namespace.limits.max_message_size).unwrap_or(usize::MAX),
-            console,
-            development_key_opens: config
-                .namespace
-                .development_key
-                .as_ref()
-                .is_some_and(|key| key.expose() == NamespaceConfig::DEVELOPMENT_KEY),
-            stopping,
-        };
-        let server = tokio::spawn(server::serve(listeners.sockets, Arc::new(shared)));
-        Ok(Emulator {
-            namespace,
-            port: listeners.port,
-            tls_port: listeners.tls_port,
-            health_port: listeners.health_port,
-            ca_path,
-            data_dir: config.data_dir,
-            serves_console,
-            key,
-            stop,
-            server,
-            store,
-        })
+        config.port = listeners.port;
+        config.tls_port = listeners.tls_port.map_or(ExtraPort::Off, ExtraPort::Required);
+        config.health_port = listeners.health_port.map_or(ExtraPort::Off, ExtraPort::Required);
+        let key = shown_key(&config.namespace);
+        let (namespace, running) = run(&config, listeners, acceptor.clone(), &faults, clock).await?;
+        Ok(Emulator { config, clock, faults, namespace, ca_path, acceptor, key, running: Some(running) })
+    }
+
+    /// What can go wrong on purpose.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Stops it for a while: says goodbye to all clients, closes the store and its ports. Nothing happens when it is
+    /// stopped already.
+    ///
+    /// # Errors
+    /// When the store cannot be closed. Events that were acknowledged are kept all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the emulator at once.
+    pub async fn stop(&mut self) -> Result<(), Error> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        running.stop.send_replace(true);
+        // It fails only when the runtime goes down, and then everything is gone as well.
+        let _ = (&mut running.server).await;
+        match running.store.take() {
+            Some(store) => blocking(move || store.close()).await?,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops it without a goodbye: all connections break. What was acknowledged is in the data directory, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    ///
+    /// # Cancel safety
+    /// As [`stop`](Self::stop).
+    pub async fn kill(&mut self) -> Result<(), Error> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        running.server.abort();
+        let _ = (&mut running.server).await;
+        match running.store.take() {
+            Some(store) => blocking(move || store.close()).await?,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts it again on its ports, after [`stop`](Self::stop) or [`kill`](Self::kill). Events are there again if it
+    /// has a data directory; otherwise the namespace is as it was configured, and sequence numbers begin at 0. Nothing
+    /// happens when it runs.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the emulator stopped.
+    pub async fn start_again(&mut self) -> Result<(), Error> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        let listeners = listen::bind(&self.config).await?;
+        let (acceptor, clock) = (self.acceptor.clone(), self.clock);
+        let (namespace, running) = run(&self.config, listeners, acceptor, &self.faults, clock).await?;
+        (self.namespace, self.running) = (namespace, Some(running));
+        Ok(())
+    }
+
+    /// Stops it and starts it again.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop) and [`start_again`](Self::start_again).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the emulator stopped or started.
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.stop().await?;
+        self.start_again().await
     }
 
     /// What every SDK takes to connect, with the key of the first rule for the whole namespace or the development
@@ -126,23 +190,23 @@ impl Emulator {
             self.key.as_ref().map_or(("RootManageSharedAccessKey", ""), |(name, key)| (name, key));
         format!(
             "Endpoint=sb://localhost:{};SharedAccessKeyName={name};SharedAccessKey={key};UseDevelopmentEmulator=true;",
-            self.port
+            self.config.port
         )
     }
 
     /// The port that serves everything.
     pub fn port(&self) -> u16 {
-        self.port
+        self.config.port
     }
 
     /// The port where clients expect AMQP over TLS, if it is listened on.
     pub fn tls_port(&self) -> Option<u16> {
-        self.tls_port
+        extra_port(self.config.tls_port)
     }
 
     /// The port where the official emulator says that it is healthy, if it is listened on.
     pub fn health_port(&self) -> Option<u16> {
-        self.health_port
+        extra_port(self.config.health_port)
     }
 
     /// The certificate that clients have to trust for TLS.
@@ -152,15 +216,15 @@ impl Emulator {
 
     /// Where events are kept over restarts, if they are.
     pub fn data_dir(&self) -> Option<&Path> {
-        self.data_dir.as_deref()
+        self.config.data_dir.as_deref()
     }
 
     /// Whether the console is served at `/`.
     pub fn serves_console(&self) -> bool {
-        self.serves_console
+        self.config.console.is_some()
     }
 
-    /// The namespace itself, to create hubs and look at partitions while it runs.
+    /// The namespace itself, to create hubs and look at partitions while it runs. Started again, it is another one.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
@@ -173,17 +237,11 @@ impl Emulator {
     /// # Cancel safety
     /// Dropping the future stops the emulator at once.
     pub async fn shutdown(mut self) -> Result<(), Error> {
-        self.stop.send_replace(true);
-        // It fails only when the runtime goes down, and then everything is gone as well.
-        let _ = (&mut self.server).await;
-        match self.store.take() {
-            Some(store) => blocking(move || store.close()).await?,
-            None => Ok(()),
-        }
+        self.stop().await
     }
 }
 
-impl Drop for Emulator {
+impl Drop for Running {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -191,12 +249,52 @@ impl Drop for Emulator {
 
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emulator").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Emulator").field("port", &self.config.port).finish_non_exhaustive()
+    }
+}
+
+/// Opens a namespace and serves it.
+async fn run(
+    config: &EmulatorConfig,
+    listeners: Listeners,
+    tls: Option<TlsAcceptor>,
+    faults: &Faults,
+    clock: Clock,
+) -> Result<(Namespace, Running), Error> {
+    let console = config.console.as_deref().map(load_console).transpose()?;
+    let (namespace, store) = open_namespace(config, faults, clock).await?;
+    let (stop, stopping) = watch::channel(false);
+    let shared = Shared {
+        namespace: namespace.clone(),
+        clock,
+        tls,
+        limits: config.sockets.clone(),
+        max_message_size: usize::try_from(config.namespace.limits.max_message_size).unwrap_or(usize::MAX),
+        console,
+        development_key_opens: config
+            .namespace
+            .development_key
+            .as_ref()
+            .is_some_and(|key| key.expose() == NamespaceConfig::DEVELOPMENT_KEY),
+        stopping,
+    };
+    let server = tokio::spawn(server::serve(listeners.sockets, Arc::new(shared)));
+    Ok((namespace, Running { stop, server, store }))
+}
+
+fn extra_port(port: ExtraPort) -> Option<u16> {
+    match port {
+        ExtraPort::Required(port) | ExtraPort::IfFree(port) => Some(port),
+        ExtraPort::Off => None,
     }
 }
 
 /// The namespace as configured, going on where its store ended if it has one.
-async fn open_namespace(config: &EmulatorConfig, clock: Clock) -> Result<(Namespace, Option<Store>), Error> {
+async fn open_namespace(
+    config: &EmulatorConfig,
+    faults: &Faults,
+    clock: Clock,
+) -> Result<(Namespace, Option<Store>), Error> {
     let refused = |error: HubError| {
         Error::new(ErrorKind::InvalidArgument, error.to_string()).with_operation("start the emulator")
     };
@@ -210,12 +308,11 @@ async fn open_namespace(config: &EmulatorConfig, clock: Clock) -> Result<(Namesp
         wanted.hubs.push(EmulatorConfig::default_hub());
     }
     let now = clock.now();
-    let (namespace, store) = match opened {
-        Some((store, restore)) => {
-            (Namespace::restore(wanted, restore, store.journal(), now).map_err(refused)?, Some(store))
-        }
-        None => (Namespace::new(wanted, now).map_err(refused)?, None),
+    let (stored, store) = match opened {
+        Some((store, restore)) => (Some((restore, store.journal())), Some(store)),
+        None => (None, None),
     };
+    let namespace = Namespace::with_faults(wanted, stored, faults.core().clone(), now).map_err(refused)?;
     for (hub, group) in &config.consumer_groups {
         match namespace.create_consumer_group(hub, group) {
             Ok(()) | Err(HubError::Exists(_)) => {}

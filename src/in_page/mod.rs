@@ -110,7 +110,8 @@ impl InPageEmulator {
     /// Whether [`feed`](Self::feed) may be called. Not while more answers wait than any honest client causes: who
     /// does not take them is not listened to.
     pub fn is_listening(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|connection| connection.backlog() <= self.most_backlog)
+        let listens = |c: &BrokerConnection| c.backlog() <= self.most_backlog && !c.is_full();
+        self.connections.get(&id).is_some_and(listens)
     }
 
     /// Bytes for the client; `None` when there is nothing to say now. Events are taken from the logs here, so a client
@@ -135,6 +136,11 @@ impl InPageEmulator {
     /// [`disconnect`](Self::disconnect) it.
     pub fn is_finished(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_none_or(BrokerConnection::is_finished)
+    }
+
+    /// Whether a connection that is over broke without a word, on purpose. Its transport should, too.
+    pub fn was_dropped(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(BrokerConnection::was_dropped)
     }
 
     /// Forgets a connection with everything that its client held.

@@ -5,9 +5,11 @@ use super::link::{Link, Node};
 use super::publisher::{self, Publisher};
 use super::reader::Reader;
 use super::requests::{self, Replies, Requests};
+use super::trouble::{STOLEN_BEFORE, Victim};
 use crate::amqp::{AmqpError, Attach, LinkId, Role, SessionId};
 use crate::broker::Now;
 use crate::broker::config::Rights;
+use crate::broker::faults::{FaultKind, LinkRole, On};
 use crate::broker::hub::Hub;
 use crate::broker::partition::Partition;
 use crate::broker::receivers::{Claim, ClaimRefused};
@@ -37,6 +39,9 @@ struct Reading<'a> {
 impl BrokerConnection {
     /// Answers a request for a link.
     pub(super) fn attach(&mut self, link: LinkId, session: SessionId, attach: Attach, now: Now) {
+        if self.trouble.faults.any() && !self.is_attach_spared(link, session, &attach, now) {
+            return;
+        }
         match self.consider(link, session, &attach, now) {
             Ok(accepted) => {
                 self.engine.accept(link, self.reply(attach));
@@ -54,6 +59,49 @@ impl BrokerConnection {
         }
     }
 
+    /// Whether a request for a link is to be considered: nothing goes wrong with it on purpose.
+    fn is_attach_spared(&mut self, link: LinkId, session: SessionId, attach: &Attach, now: Now) -> bool {
+        let address = asked_for(attach).and_then(Address::parse);
+        let Some((address, hub)) = address.as_ref().and_then(|address| Some((address, address.hub()?)))
+        else {
+            return true;
+        };
+        let (partition, role) = match address {
+            Address::Cbs | Address::Management { .. } => return true,
+            Address::HubPartition { partition, .. } => (partition.parse().ok(), LinkRole::Send),
+            Address::Receiver { partition, .. } => (partition.parse().ok(), LinkRole::Receive),
+            _ => (None, LinkRole::Send),
+        };
+        let Some(kind) = self.strike_on(On::Attach, (hub, partition, role), now, |_| true) else {
+            return true;
+        };
+        let error = match &kind {
+            FaultKind::Busy => Some(self.namespace.busy(hub, now)),
+            FaultKind::Detach(reason) => match self.error(reason, None, now) {
+                Some(error) => Some(error),
+                None => {
+                    self.engine.detach(link, true, None);
+                    return false;
+                }
+            },
+            FaultKind::StealLink => {
+                Some(self.namespace.tracker().entity_error(LINK_STOLEN, STOLEN_BEFORE, hub, now.unix))
+            }
+            FaultKind::ExpireToken => {
+                self.grants.revoke(None);
+                self.watch_grants(now);
+                return true;
+            }
+            _ => None,
+        };
+        match error {
+            Some(error) => self.engine.refuse(link, error),
+            None => self.carry_out(&kind, Victim { link: None, session: Some(session) }, now),
+        }
+        // A wire that swallows or cuts has the answer to swallow or to cut.
+        matches!(kind, FaultKind::HalfOpen { .. } | FaultKind::CutFrame)
+    }
+
     fn consider(
         &self,
         link: LinkId,
@@ -67,11 +115,7 @@ impl BrokerConnection {
             let text = format!("The connection has {limit} links, more are not allowed.");
             return Err(tracker.error(RESOURCE_LIMIT_EXCEEDED, text, now.unix));
         }
-        let address = match attach.role {
-            Role::Sender => attach.target.as_ref().and_then(|target| target.address.as_deref()),
-            Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_deref()),
-        };
-        let Some(address) = address else {
+        let Some(address) = asked_for(attach) else {
             return Err(tracker.error(NOT_ALLOWED, "The link names no address.", now.unix));
         };
         let unknown = || {
@@ -152,6 +196,7 @@ impl BrokerConnection {
             in_flight: 0,
             is_spent: false,
             last_used: now.moment,
+            drops_when_stored: false,
         };
         Ok(Accepted { link: Link::Publisher(link), credit: publisher::CREDIT })
     }
@@ -243,5 +288,13 @@ impl BrokerConnection {
             properties: Vec::new(),
             ..attach
         }
+    }
+}
+
+/// The address of the link that the client wants.
+fn asked_for(attach: &Attach) -> Option<&str> {
+    match attach.role {
+        Role::Sender => attach.target.as_ref().and_then(|target| target.address.as_deref()),
+        Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_deref()),
     }
 }

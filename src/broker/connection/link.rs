@@ -5,6 +5,7 @@ use super::reader::Reader;
 use super::requests::{Replies, Requests};
 use crate::amqp::{LinkId, SessionId};
 use crate::broker::config::Rights;
+use crate::broker::faults::LinkRole;
 use crate::broker::journal::HubId;
 use crate::model::moment::Moment;
 
@@ -44,6 +45,11 @@ impl Links {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
+        let (known, link) = self.slots.get(id.index())?.as_ref()?;
+        (*known == id).then_some(link)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
@@ -109,6 +115,20 @@ impl Link {
         }
     }
 
+    /// Where the link leads, unless it is one for requests: hub, partition, and what the client does there.
+    pub(super) fn place(&self) -> Option<(&str, Option<u32>, LinkRole)> {
+        match self {
+            Link::Publisher(publisher) => {
+                let partition = publisher.partition.as_ref().map(|partition| partition.number);
+                Some((&publisher.hub.name, partition, LinkRole::Send))
+            }
+            Link::Reader(reader) => {
+                Some((&reader.hub.name, Some(reader.partition.number), LinkRole::Receive))
+            }
+            _ => None,
+        }
+    }
+
     /// Which right the link needs, and on which path.
     pub(super) fn needs(&self) -> Option<(&str, Rights)> {
         match self {
@@ -116,6 +136,11 @@ impl Link {
             Link::Reader(reader) => Some((&reader.path, Rights::LISTEN)),
             _ => None,
         }
+    }
+
+    /// Whether it is a reader that nobody lets go on.
+    pub(super) fn is_held_up(&self) -> bool {
+        matches!(self, Link::Reader(reader) if reader.is_held_up())
     }
 
     /// When the client last did something on a link that must not be idle.

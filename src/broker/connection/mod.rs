@@ -6,6 +6,8 @@ mod link;
 mod publisher;
 mod reader;
 mod requests;
+mod trouble;
+mod wire;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,16 +18,18 @@ use bytes::{Bytes, BytesMut};
 
 use self::idle::Idle;
 use self::link::{Link, Links};
+use self::trouble::Trouble;
 use super::Now;
 use super::authorization::Grants;
 use super::config::Rights;
+use super::faults::{FaultKind, On};
 use super::namespace::Namespace;
 use super::sync::{Letter, Mailbox};
 use crate::amqp::{
     AmqpError, Config, Connection, Event, Limits, LinkId, Open, Outcome, SaslProfile, SessionId,
 };
 use crate::dialect::conditions::RESOURCE_LIMIT_EXCEEDED;
-use crate::model::moment::Moment;
+use crate::model::moment::{Moment, earliest};
 use crate::model::value::Timestamp;
 
 /// Events are taken from the logs until this many bytes wait to be written.
@@ -75,6 +79,7 @@ pub struct BrokerConnection {
     /// Where the heads of events are put.
     arena: BytesMut,
     idle: Idle,
+    trouble: Trouble,
     /// Whether there are too many connections, and the client is to be told so.
     is_surplus: bool,
     is_written_out: bool,
@@ -91,6 +96,15 @@ impl BrokerConnection {
     /// When the namespace is shut down, or refuses so many connections already that not even a polite answer
     /// can be given.
     pub fn new(namespace: Namespace, waker: Waker, now: Now) -> Result<Self, Refused> {
+        namespace.look(now);
+        let faults = namespace.faults();
+        let is_refused = faults.any()
+            && (faults.is_down(now)
+                || faults.strike(On::Connect, now, |_, scope| scope.client.is_none()).is_some());
+        if is_refused {
+            return Err(Refused("a fault refuses new connections".to_owned()));
+        }
+        let trouble = Trouble::new(faults.clone(), now);
         let mailbox = Arc::new(Mailbox::new(waker));
         let limit = namespace.config().limits.connections;
         let Some((id, connections)) = namespace.join(mailbox.clone()) else {
@@ -114,6 +128,7 @@ impl BrokerConnection {
             spent: Vec::new(),
             arena: BytesMut::new(),
             idle: Idle::default(),
+            trouble,
             is_surplus: connections > limit,
             is_written_out: false,
             namespace,
@@ -122,38 +137,41 @@ impl BrokerConnection {
 
     /// Takes bytes that arrived.
     pub fn feed(&mut self, bytes: Bytes, now: Now) {
-        self.engine.feed(bytes, now.moment);
-        self.handle_events(now);
+        match self.trouble.is_near() {
+            false => self.hear(bytes, now),
+            true => self.feed_through(bytes, now),
+        }
     }
 
     /// Bytes to be written; `None` when there is nothing to write now. Events are taken from the logs here, so a
     /// socket that does not drain makes nothing pile up.
     pub fn poll_output(&mut self, now: Now) -> Option<Bytes> {
-        self.read_letters(now);
-        loop {
-            while self.engine.backlog() < BACKLOG {
-                let Some(link) = self.ready.pop_front() else { break };
-                self.deliver(link, now);
-            }
-            if let Some(output) = self.engine.poll_output(now.moment) {
-                return Some(output);
-            }
-            // Without output although much is queued, peers hold their windows shut.
-            if self.ready.is_empty() || self.engine.backlog() >= BACKLOG {
-                break;
-            }
+        if self.trouble.is_near() {
+            return self.output_through(now);
         }
-        self.is_written_out = self.engine.is_closed();
-        None
+        self.read_letters(now);
+        self.next_output(now)
     }
 
     /// When [`tick`](Self::tick) should be called at the latest.
     pub fn next_deadline(&self) -> Option<Moment> {
-        [self.engine.next_deadline(), self.grants_end, self.idle_deadline()].into_iter().flatten().min()
+        let trouble = if self.trouble.is_near() { self.trouble.next_deadline() } else { None };
+        if self.trouble.is_dropped {
+            return None;
+        }
+        earliest([self.engine.next_deadline(), self.grants_end, self.idle_deadline(), trouble])
     }
 
     /// Lets time pass: heartbeats, idle peers, tokens that expire.
     pub fn tick(&mut self, now: Now) {
+        let now = self.believed(now);
+        if self.trouble.is_near() {
+            self.look_in_time(now);
+            self.hear_due(now);
+        }
+        if self.trouble.is_dropped {
+            return;
+        }
         self.engine.tick(now.moment);
         self.handle_events(now);
         if self.grants_end.is_some_and(|end| now.moment >= end) {
@@ -173,9 +191,37 @@ impl BrokerConnection {
         self.engine.backlog()
     }
 
+    /// Takes bytes that came through.
+    fn hear(&mut self, bytes: Bytes, now: Now) {
+        self.engine.feed(bytes, now.moment);
+        self.handle_events(now);
+    }
+
+    /// Bytes for the client's end.
+    fn next_output(&mut self, now: Now) -> Option<Bytes> {
+        loop {
+            while self.engine.backlog() < BACKLOG {
+                let Some(link) = self.ready.pop_front() else { break };
+                self.deliver(link, now);
+            }
+            if let Some(output) = self.engine.poll_output(now.moment) {
+                return Some(output);
+            }
+            // Without output although much is queued, peers hold their windows shut.
+            if self.ready.is_empty() || self.engine.backlog() >= BACKLOG {
+                break;
+            }
+        }
+        self.is_written_out = self.engine.is_closed();
+        None
+    }
+
     fn handle_events(&mut self, now: Now) {
         while let Some(event) = self.engine.poll_event() {
             self.handle(event, now);
+            if self.trouble.is_dropped {
+                return;
+            }
         }
         self.renew_credit();
     }
@@ -210,6 +256,16 @@ impl BrokerConnection {
             self.host = host.chars().take(256).collect();
         }
         self.idle.links_changed(true, now);
+        self.trouble.client = open.container_id.chars().take(256).collect();
+        if self.trouble.faults.any() {
+            let client = &self.trouble.client;
+            let is_refused = |kind: &FaultKind, scope: &super::faults::FaultScope| {
+                matches!(kind, FaultKind::Refuse) && scope.client.is_some() && scope.is_client(client)
+            };
+            if self.trouble.faults.strike(On::Connect, now, is_refused).is_some() {
+                return self.drop_now();
+            }
+        }
         if self.is_surplus {
             let limit = self.namespace.config().limits.connections;
             let text = format!("The namespace has {limit} connections, more are not allowed.");
@@ -239,12 +295,13 @@ impl BrokerConnection {
     /// Reads what other threads left word of.
     fn read_letters(&mut self, now: Now) {
         let mut letters = std::mem::take(&mut self.letters);
+        let mut has_looked = false;
         self.mailbox.take(&mut letters);
         for letter in letters.drain(..) {
             match letter {
                 Letter::Ready(link) => self.woken(link),
                 Letter::Published { link, delivery_id, outcome } => {
-                    self.published(link, delivery_id, outcome)
+                    self.published(link, delivery_id, outcome, now)
                 }
                 Letter::Detach { link, error } => self.let_go(link, *error, now),
                 Letter::HubGone { hub, error } => {
@@ -254,11 +311,26 @@ impl BrokerConnection {
                     let is_in = |link: &Link| link.hub() == Some(hub) && link.group() == Some(&*group);
                     self.let_go_all(is_in, &error, now);
                 }
-                Letter::Close(error) => self.engine.close(Some(*error)),
+                Letter::Close(error) => {
+                    if self.trouble.wire.as_ref().is_some_and(|wire| wire.is_silent()) {
+                        // Nobody would hear it, and nobody answer.
+                        self.drop_now();
+                    }
+                    self.engine.close(Some(*error));
+                }
+                Letter::Drop => self.drop_now(),
+                Letter::Faults => {
+                    self.look(now);
+                    has_looked = true;
+                }
             }
         }
         self.letters = letters;
         self.handle_events(now);
+        if has_looked {
+            // It may have left word for this connection, too.
+            self.read_letters(now);
+        }
     }
 
     fn let_go_all(&mut self, which: impl Fn(&Link) -> bool, error: &AmqpError, now: Now) {
@@ -297,6 +369,14 @@ impl BrokerConnection {
 
     fn expire_grants(&mut self, now: Now) {
         if self.grants.expire(now.unix) {
+            self.let_unauthorized_go(now);
+        }
+        self.watch_grants(now);
+    }
+
+    /// Detaches the links that need what is no longer granted.
+    fn let_unauthorized_go(&mut self, now: Now) {
+        {
             let unauthorized: Vec<_> = self
                 .links
                 .iter()
@@ -307,7 +387,6 @@ impl BrokerConnection {
                 .collect();
             unauthorized.into_iter().for_each(|(link, error)| self.let_go(link, error, now));
         }
-        self.watch_grants(now);
     }
 }
 

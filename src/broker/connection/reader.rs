@@ -6,8 +6,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::BrokerConnection;
 use super::link::Link;
+use super::trouble::Victim;
 use crate::amqp::{LinkId, Outgoing, SessionId};
 use crate::broker::Now;
+use crate::broker::faults::{FaultKind, LinkRole, On};
 use crate::broker::hub::Hub;
 use crate::broker::log::Entry;
 use crate::broker::namespace::PartitionInfo;
@@ -27,7 +29,7 @@ pub(super) struct Reader {
     pub(super) group: String,
     /// What the client needs a grant on.
     pub(super) path: String,
-    partition: Arc<Partition>,
+    pub(super) partition: Arc<Partition>,
     /// Which of the partition's receivers this is.
     claim: u64,
     /// The sequence number of the next event.
@@ -70,6 +72,18 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Whether it stands in no line although nothing has told it to wait.
+    pub(super) fn is_held_up(&self) -> bool {
+        !self.is_queued && !self.is_waiting
+    }
+
+    /// What it is told when somebody with a higher epoch takes its place.
+    pub(super) fn stolen_text(&self) -> String {
+        self.partition.receivers.stolen(self.claim).unwrap_or_default()
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         self.partition.leave(self.claim);
@@ -105,11 +119,57 @@ impl BrokerConnection {
 
     /// Sends a reader what there is, as far as its credit goes and others do not wait for too long.
     pub(super) fn deliver(&mut self, link: LinkId, now: Now) {
+        match self.trouble.faults.any() {
+            false => self.deliver_some(link, SLICE, now),
+            true => self.deliver_one_by_one(link, now),
+        }
+    }
+
+    /// As [`deliver`](Self::deliver), where each event may be the one at which something goes wrong.
+    fn deliver_one_by_one(&mut self, link: LinkId, now: Now) {
+        for _ in 0..SLICE.events {
+            let Some(Link::Reader(reader)) = self.links.get_mut(link) else { return };
+            reader.is_queued = false;
+            let cursor = reader.cursor;
+            let has_next =
+                !reader.is_waiting && reader.partition.has(cursor) && self.engine.sendable(link) > 0;
+            if has_next && !self.is_spared(On::Receive, link, now) {
+                return;
+            }
+            self.deliver_some(link, Room { events: 1, ..SLICE }, now);
+            if has_next && !self.is_spared(On::Received, link, now) {
+                return;
+            }
+            let Some(Link::Reader(reader)) = self.links.get_mut(link) else { return };
+            if !reader.is_queued {
+                return;
+            }
+            // It goes on at once, and stands in the line for the next round only.
+            self.ready.pop_back();
+        }
+        self.ready.push_back(link);
+    }
+
+    /// Whether a reader can go on. When it cannot, but still is there, it waits until the faults change.
+    fn is_spared(&mut self, on: On, link: LinkId, now: Now) -> bool {
+        let Some(Link::Reader(reader)) = self.links.get(link) else { return false };
+        let (session, place) =
+            (reader.session, (&*reader.hub.name, Some(reader.partition.number), LinkRole::Receive));
+        let is_stop = |kind: &FaultKind| matches!(kind, FaultKind::StopPartition);
+        if on == On::Receive && self.strike_on(On::Always, place, now, is_stop).is_some() {
+            return false;
+        }
+        let Some(kind) = self.strike_on(on, place, now, |_| true) else { return true };
+        self.carry_out_behind(&kind, Victim { link: Some(link), session: Some(session) }, now);
+        self.links.get(link).is_some() && kind != FaultKind::Drop
+    }
+
+    fn deliver_some(&mut self, link: LinkId, most: Room, now: Now) {
         let Some(Link::Reader(reader)) = self.links.get_mut(link) else { return };
         reader.is_queued = false;
         let sendable = self.engine.sendable(link) as usize;
         if sendable > 0 && !reader.is_waiting {
-            let room = Room { events: sendable.min(SLICE.events), ..SLICE };
+            let room = Room { events: sendable.min(most.events), ..most };
             let (mailbox, claim) = (&self.mailbox, reader.claim);
             let waiter = || Waiter { mailbox: mailbox.clone(), link, claim };
             let mut metric = Metric::new(now);

@@ -2,14 +2,18 @@
 
 use super::BrokerConnection;
 use super::link::{Link, Node};
+use super::trouble::{Trouble, Victim};
 use crate::amqp::{Delivery, LinkId, Outgoing, SessionId};
 use crate::broker::Now;
 use crate::broker::authorization::{Denied, Verified};
 use crate::broker::config::Rights;
+use crate::broker::faults::{FaultKind, On};
+use crate::broker::namespace::BUSY;
 use crate::dialect::address::Audience;
 use crate::dialect::cbs::{self, TokenType};
 use crate::dialect::conditions::{
-    ARGUMENT_OUT_OF_RANGE, AUTH_FAILED, NOT_ALLOWED, NOT_FOUND, RESOURCE_LIMIT_EXCEEDED, UNAUTHORIZED_ACCESS,
+    ARGUMENT_ERROR, ARGUMENT_OUT_OF_RANGE, AUTH_FAILED, INTERNAL_ERROR, NOT_ALLOWED, NOT_FOUND,
+    RESOURCE_LIMIT_EXCEEDED, SERVER_BUSY, TIMEOUT, UNAUTHORIZED_ACCESS,
 };
 use crate::dialect::management::{self, HubProperties, PartitionProperties};
 use crate::dialect::rpc::{Caller, Reply};
@@ -55,6 +59,9 @@ impl BrokerConnection {
                 Node::Cbs => Reply { condition: None, ..self.put_token(delivery, now) },
                 Node::Management => self.read(delivery, now),
             };
+            if self.trouble.is_dropped {
+                return;
+            }
             let reply_link = self.reply_link(node, session, reply.to.as_deref());
             match reply_link {
                 Some(reply_link) => {
@@ -105,8 +112,13 @@ impl BrokerConnection {
             Err(reply) => return self.trailed(reply, now),
         };
         let audience = Audience::parse(&request.audience);
-        let verified = self.verify_put(&request, &audience, now);
         let caller = &request.caller;
+        if self.trouble.faults.any()
+            && let Some(reply) = self.trouble_with_token(caller, &audience, now)
+        {
+            return reply;
+        }
+        let verified = self.verify_put(&request, &audience, now);
         let verified = match verified {
             Ok(verified) => verified,
             Err(denied) => return self.trailed(caller.refuse(401, AUTH_FAILED, denied.text()), now),
@@ -125,6 +137,67 @@ impl BrokerConnection {
         request.accept()
     }
 
+    /// What goes wrong on purpose with a token.
+    fn trouble_with_token(&mut self, caller: &Caller, audience: &Audience, now: Now) -> Option<Reply> {
+        let hub = audience.path().split('/').next().unwrap_or_default();
+        self.strike_skew(now);
+        let kind = self.strike_asked(On::Token, hub, None, now)?;
+        let FaultKind::RefuseToken { status, description } = &kind else {
+            return self.trouble_with_asking(&kind, caller, hub, now);
+        };
+        let (condition, text) = match status {
+            400 => (ARGUMENT_ERROR, "The request is malformed.".to_owned()),
+            401 => (AUTH_FAILED, Denied::Signature.text()),
+            403 => (RESOURCE_LIMIT_EXCEEDED, "A quota is used up.".to_owned()),
+            404 => {
+                let text = format!(
+                    "The messaging entity 'sb://{}/{}' could not be found.",
+                    self.host,
+                    audience.path()
+                );
+                (NOT_FOUND, text)
+            }
+            408 => (TIMEOUT, "The operation did not complete in time.".to_owned()),
+            503 => (SERVER_BUSY, BUSY.to_owned()),
+            _ => (
+                INTERNAL_ERROR,
+                "The service was unable to process the request; please retry the operation.".to_owned(),
+            ),
+        };
+        let text = description.clone().unwrap_or(text);
+        Some(self.trailed(caller.refuse(i32::from(*status), condition, text), now))
+    }
+
+    /// What goes wrong on purpose with a question about a hub.
+    fn trouble_with_request(&mut self, request: &management::Request, now: Now) -> Option<Reply> {
+        let partition = request.partition.as_ref().and_then(|partition| partition.parse().ok());
+        let kind = self.strike_asked(On::Request, &request.hub, partition, now)?;
+        self.trouble_with_asking(&kind, &request.caller, &request.hub, now)
+    }
+
+    fn trouble_with_asking(
+        &mut self,
+        kind: &FaultKind,
+        caller: &Caller,
+        hub: &str,
+        now: Now,
+    ) -> Option<Reply> {
+        if let FaultKind::Busy = kind {
+            let text = self.namespace.busy(hub, now).description.unwrap_or_default();
+            return Some(caller.refuse(503, SERVER_BUSY, text));
+        }
+        self.carry_out(kind, Victim { link: None, session: None }, now);
+        None
+    }
+
+    /// Counts that a token is judged by a clock that is off.
+    fn strike_skew(&self, now: Now) {
+        let Trouble { faults, client, .. } = &self.trouble;
+        faults.strike(On::Always, now, |kind, scope| {
+            matches!(kind, FaultKind::SkewClock { .. }) && scope.is_client(client)
+        });
+    }
+
     fn verify_put(&self, request: &cbs::Request, audience: &Audience, now: Now) -> Result<Verified, Denied> {
         let access = self.namespace.access();
         let verified = match request.token_type {
@@ -137,12 +210,17 @@ impl BrokerConnection {
         if verified.covers(audience) { Ok(verified) } else { Err(Denied::Audience) }
     }
 
-    fn read(&self, delivery: &Delivery, now: Now) -> Reply {
+    fn read(&mut self, delivery: &Delivery, now: Now) -> Reply {
         let request = match management::Request::parse(&delivery.payload) {
             Ok(request) => request,
             Err(reply) => return self.trailed(reply, now),
         };
         let caller = &request.caller;
+        if self.trouble.faults.any()
+            && let Some(reply) = self.trouble_with_request(&request, now)
+        {
+            return reply;
+        }
         if let Err(text) = self.may_read(&request, now) {
             return self.trailed(caller.refuse(401, UNAUTHORIZED_ACCESS, text), now);
         }

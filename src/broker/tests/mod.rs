@@ -4,6 +4,8 @@ mod authorization;
 mod connections;
 mod durability;
 mod epochs;
+mod faults;
+mod faults_on_links;
 mod namespaces;
 mod publishing;
 mod reading;

@@ -23,7 +23,7 @@ const COPIED: usize = 16 * 1024;
 const ARENA: usize = 16 * 1024;
 
 /// Events that were published together, found in what arrived and not yet given a place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Publication {
     /// The only event of a publication that is no batch: it is not worth a list.
     single: Option<Event>,
@@ -59,7 +59,7 @@ pub struct Stored {
     pub body: Bytes,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Event {
     /// Index of its label; the single event's is not among them.
     label: usize,
@@ -68,7 +68,7 @@ struct Event {
 }
 
 /// What is kept of an event's annotations; neighbours share theirs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Label {
     key: Option<String>,
     /// Other annotations: keys and values, as they were sent.
