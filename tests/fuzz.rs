@@ -57,7 +57,7 @@ fn seeds_are_written_out() {
     for entry in ENTRIES {
         let home = directory.join(entry.name);
         std::fs::create_dir_all(&home).unwrap();
-        for (index, seed) in (entry.seeds)().into_iter().chain(regressions(entry.name)).enumerate() {
+        for (index, seed) in (entry.seeds)().into_iter().chain(kept("regressions", entry.name)).enumerate() {
             std::fs::write(home.join(format!("seed-{index}")), seed).unwrap();
         }
     }
@@ -65,7 +65,7 @@ fn seeds_are_written_out() {
 
 fn feed(name: &str) {
     let entry = ENTRIES.iter().find(|entry| entry.name == name).unwrap();
-    let seeds: Vec<_> = (entry.seeds)().into_iter().chain(regressions(name)).collect();
+    let seeds: Vec<_> = (entry.seeds)().into_iter().chain(kept("regressions", name)).collect();
     for seed in &seeds {
         try_one(entry, seed);
         // Half of anything: every place where input can stop.
@@ -79,6 +79,10 @@ fn feed(name: &str) {
     let mut random = Random::new();
     let started = random.0;
     let mut corpus = seeds;
+    for input in kept("corpus", name) {
+        try_one(entry, &input);
+        corpus.push(input);
+    }
     let mut tried = 0_u64;
     while Instant::now() < deadline {
         for _ in 0..16 {
@@ -94,9 +98,10 @@ fn feed(name: &str) {
     println!("{name}: {tried} inputs from state {started}");
 }
 
-/// What a fuzzer once found: files under `fuzz/regressions/<entry point>/`.
-fn regressions(name: &str) -> Vec<Vec<u8>> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions").join(name);
+/// What a fuzzer once found: files under `fuzz/regressions/<entry point>/` (they made it fail) and
+/// `fuzz/corpus/<entry point>/` (they reached something new).
+fn kept(folder: &str, name: &str) -> Vec<Vec<u8>> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder).join(name);
     let Ok(entries) = std::fs::read_dir(home) else { return Vec::new() };
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();

@@ -1,48 +1,70 @@
 //! Feeding anything to everything that parses: with libFuzzer where it builds, in process everywhere.
 
+mod corpus;
+mod libfuzzer;
+
 use std::ffi::OsString;
 
 use lexopt::prelude::*;
 
 use crate::failure::Failure;
-use crate::prepare;
-use crate::process::{answer, cargo, counted, visible};
+use crate::process::{answer, cargo, counted};
 use crate::report::{Counts, Report};
+use crate::table::Table;
 use crate::workspace::Workspace;
+use libfuzzer::{Bound, Outcome};
 
-const CARGO_FUZZ: &str = "0.13.2";
-/// The entry points of fuzz/src/targets.rs.
-const TARGETS: [&str; 9] = [
-    "engine_client",
-    "engine_server",
-    "message",
-    "publication",
-    "request",
+/// The entry points of fuzz/src/targets.
+const TARGETS: [&str; 18] = [
     "connection_string",
     "selector",
     "sas",
     "address",
+    "config_file",
+    "rest_events",
+    "hub_description",
+    "stored_log",
+    "message",
+    "publication",
+    "received",
+    "request",
+    "reply",
+    "engine_client",
+    "engine_server",
+    "engine_split",
+    "broker",
+    "socket",
 ];
 const HELP: &str = "\
-Usage: cargo xtask fuzz [target] [--seconds N] [--in-process]
+Usage: cargo xtask fuzz [--target NAME ...] [--seconds N | --runs N] [--keep] [--in-process]
 
+  --target NAME  only this one (may be repeated)
   --seconds N    how long each target is fed (default 60)
+  --runs N       how often each target is fed, instead
+  --keep         afterwards put what is worth keeping of the inputs into fuzz/corpus
   --in-process   random and mutated input without libFuzzer, as in `cargo xtask test fuzz`
+
+An input that makes a target fail is written to target/fuzz/findings/<target>/. It goes to fuzz/regressions/<target>/,
+which every test run feeds again, together with what fixes it.
 ";
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
-    let mut seconds: u64 = 60;
+    let mut bound = Bound::Seconds(60);
     let mut in_process = false;
+    let mut keep = false;
     let mut targets: Vec<String> = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("seconds") => bound = Bound::Seconds(parser.value()?.parse()?),
+            Long("runs") => bound = Bound::Runs(parser.value()?.parse()?),
+            Long("keep") => keep = true,
             Long("in-process") => in_process = true,
             Short('h') | Long("help") => {
                 print!("{HELP}\nTargets: {}\n", TARGETS.join(" "));
                 return Ok(());
             }
+            Long("target") => targets.push(parser.value()?.string()?),
             Value(name) => targets.push(name.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -65,51 +87,27 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
                 "libFuzzer needs a C++ compiler, and there is none; feeding the same entry points in process."
             );
         }
+        let Bound::Seconds(seconds) = bound else {
+            return Err(Failure::new("--runs needs libFuzzer; say --seconds instead"));
+        };
         report.step("fuzz: in process", || in_process_run(workspace, &names, seconds));
         return report.close();
     }
-    let corpus = workspace.target().join("fuzz");
-    report.step("fuzz: seeds", || {
-        // The seeds are made by the code that the smoke test uses, so that there is one list of them.
-        counted(
-            cargo(workspace)
-                .args([
-                    "test",
-                    "--quiet",
-                    "--all-features",
-                    "--test",
-                    "fuzz",
-                    "--",
-                    "--exact",
-                    "seeds_are_written_out",
-                ])
-                .env("EVENTHUBS_FUZZ_SEEDS", corpus.join("seeds")),
-        )
-    });
+    report.step("fuzz: seeds", || corpus::write_seeds(workspace));
+    report.step("fuzz: programs", || libfuzzer::build(workspace, &names));
+    let mut outcomes = Vec::new();
     for name in names {
         report.step(&format!("fuzz: {name}"), || {
-            let tool = prepare::tool(workspace, "cargo-fuzz", CARGO_FUZZ)?;
-            let found = corpus.join("corpus").join(name);
-            std::fs::create_dir_all(&found)
-                .map_err(|error| Failure::new(format!("cannot make {}: {error}", found.display())))?;
-            let mut fuzz = std::process::Command::new(tool);
-            // Without a sanitizer it builds on stable; the crate has no unsafe code for one to watch.
-            fuzz.current_dir(workspace.root()).args([
-                "fuzz",
-                "run",
-                "--sanitizer",
-                "none",
-                "--debug-assertions",
-                "--target-dir",
-            ]);
-            fuzz.arg(corpus.join("build")).arg(name);
-            fuzz.arg(found).arg(corpus.join("seeds").join(name));
-            fuzz.args(["--", "-rss_limit_mb=4096", "-timeout=10"]);
-            fuzz.arg(format!("-max_total_time={seconds}"));
-            visible(&mut fuzz)?;
-            Ok(Counts { passed: 1, ..Counts::default() })
+            let outcome = libfuzzer::run(workspace, name, bound)?;
+            let failure = outcome.failure(name);
+            if keep && failure.is_none() {
+                corpus::keep(workspace, name)?;
+            }
+            outcomes.push((name, outcome));
+            failure.map_or(Ok(Counts { passed: 1, ..Counts::default() }), Err)
         });
     }
+    println!("\n{}", summary(&outcomes));
     report.close()
 }
 
@@ -122,4 +120,22 @@ fn in_process_run(workspace: &Workspace, names: &[&str], seconds: u64) -> Result
     let mut tests = cargo(workspace);
     tests.args(["test", "--release", "--all-features", "--test", "fuzz", "--"]).args(names);
     counted(tests.env("EVENTHUBS_FUZZ_SECONDS", seconds.to_string()))
+}
+
+fn summary(outcomes: &[(&str, Outcome)]) -> Table {
+    let mut table =
+        Table::new(["target", "executions", "exec/s", "coverage", "features", "corpus", "peak", "findings"]);
+    for (name, outcome) in outcomes {
+        table.row([
+            (*name).to_owned(),
+            outcome.executions.to_string(),
+            outcome.per_second.to_string(),
+            outcome.coverage.to_string(),
+            outcome.features.to_string(),
+            outcome.corpus.clone(),
+            format!("{} MB", outcome.peak_mb),
+            outcome.findings.len().to_string(),
+        ]);
+    }
+    table
 }

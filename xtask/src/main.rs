@@ -40,7 +40,7 @@ Usage: cargo xtask <verb>
   console               the console (www), built into target/console, where the emulator finds it
   size [--why]          what the package weighs in a page, beside the official SDK; fails above the limit
   bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs
-  fuzz [target]         feed anything to everything that parses (--seconds 60)
+  fuzz [--target NAME]  feed anything to everything that parses (--seconds 60 or --runs N)
   doctor                what is missing on this machine, and how to get it
 
 `cargo xtask bench --help` and `cargo xtask fuzz --help` say more.
