@@ -3,6 +3,7 @@
 pub mod amqp;
 #[cfg(feature = "emulator")]
 pub mod broker;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

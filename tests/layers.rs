@@ -19,6 +19,8 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("client", &["dialect", "runtime"]),
     ("producer", &["client"]),
     ("consumer", &["client"]),
+    // Stores take the tokens of `client`'s providers.
+    ("checkpoint", &["client"]),
     ("in_page", &["broker"]),
     ("emulator", &["broker", "runtime"]),
     ("cli", &["producer", "consumer", "emulator"]),

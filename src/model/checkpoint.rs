@@ -105,6 +105,18 @@ impl Ownership {
     }
 }
 
+impl ConsumerGroup {
+    /// The group with its names in lower case, as stores keep it: to the service names are the same in any case.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        ConsumerGroup {
+            namespace: self.namespace.to_lowercase(),
+            event_hub: self.event_hub.to_lowercase(),
+            name: self.name.to_lowercase(),
+        }
+    }
+}
+
 impl fmt::Display for ConsumerGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.namespace, self.event_hub, self.name)

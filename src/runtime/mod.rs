@@ -21,5 +21,9 @@ pub(crate) use platform::{
     spawn, unix_now,
 };
 
+/// What only a machine of one's own has.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use platform::blocking;
+
 #[cfg(test)]
 mod conformance;

@@ -34,6 +34,15 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(
     Ok(())
 }
 
+/// Does what blocks its thread where no task waits behind it; `None` when it panicked or the runtime ends. It is done
+/// even when nobody waits for it any more.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, NoRuntime> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
+    Ok(runtime.spawn_blocking(work).await.ok())
+}
+
 /// The error for people of a socket that broke, made by who knows what the errors of a system mean.
 pub(crate) fn broken(error: SocketError, of_system: fn(std::io::Error, bool) -> Error) -> Error {
     of_system(error, false)

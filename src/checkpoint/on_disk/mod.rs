@@ -1,0 +1,6 @@
+//! Stores of one machine.
+
+mod file;
+mod threads;
+
+pub use file::FileStore;

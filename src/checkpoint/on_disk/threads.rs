@@ -1,0 +1,51 @@
+//! Stores on this machine block their thread, so they work on threads of their own.
+
+use std::io;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::super::deadline::within;
+use crate::error::{Error, ErrorKind};
+use crate::model::checkpoint::ConsumerGroup;
+use crate::runtime::blocking;
+
+/// How long a disk may take: one that hangs must not hang its users.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Does `work` on another thread and says in its errors what was attempted. A future that is dropped leaves it to be
+/// done.
+pub(super) fn on_thread<'a, T: Send + 'static>(
+    operation: &'static str,
+    group: &ConsumerGroup,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> BoxFuture<'a, Result<T, Error>> {
+    let entity = group.to_string();
+    Box::pin(async move {
+        let result = match within(PATIENCE, blocking(work)).await {
+            Some(Ok(Some(result))) => result,
+            Some(Ok(None)) => Err(Error::new(ErrorKind::Closed, "the runtime is shutting down")),
+            Some(Err(no_runtime)) => Err(Error::new(ErrorKind::InvalidArgument, no_runtime.to_string())),
+            None => {
+                let message = format!("the disk has not answered within {} s", PATIENCE.as_secs());
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        };
+        result.map_err(|error| error.with_operation(operation).with_entity(entity))
+    })
+}
+
+/// A failure of this machine: what it may do depends on people, so it is worth another try only where it can pass.
+pub(super) fn failed(message: String, error: &io::Error) -> Error {
+    let (kind, can_pass) = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::Unauthorized, false)
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename => {
+            (ErrorKind::InvalidArgument, false)
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::QuotaExceeded, true),
+        _ => (ErrorKind::Internal, true),
+    };
+    Error::new(kind, message).with_transient(can_pass)
+}
