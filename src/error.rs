@@ -11,6 +11,9 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Error(Box<Details>);
 
+/// Where the pages about errors are.
+const HELP: &str = "https://docs.rs/eventhubs/latest/eventhubs/errors/";
+
 /// What went wrong, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -172,6 +175,12 @@ impl Error {
         self.0.event_index
     }
 
+    /// The address of the page that explains errors of this [kind](Self::kind) and says what to do; [`errors`](crate::errors)
+    /// has them all.
+    pub fn help_url(&self) -> String {
+        format!("{HELP}{}", self.code().replace('-', "_"))
+    }
+
     /// Whether what was sent may have been stored all the same: it left, and the answer of at least one attempt never came.
     /// Sending it again may store it twice; not sending it again may lose it.
     pub fn outcome_unknown(&self) -> bool {
@@ -285,7 +294,7 @@ impl fmt::Display for Error {
         if details.outcome_unknown {
             f.write_str(", may have been stored")?;
         }
-        f.write_str(")")
+        write!(f, "); see {}", self.help_url())
     }
 }
 
@@ -345,12 +354,18 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot send to 'orders': event 3: the event is 1048640 bytes, the limit is 1048576 \
-             (message-too-large, after 1 attempt)"
+             (message-too-large, after 1 attempt); see https://docs.rs/eventhubs/latest/eventhubs/errors/message_too_large"
         );
         let bare = Error::new(ErrorKind::Closed, "the client was closed");
-        assert_eq!(bare.to_string(), "the client was closed (closed)");
+        let page = "https://docs.rs/eventhubs/latest/eventhubs/errors/closed";
+        assert_eq!(bare.to_string(), format!("the client was closed (closed); see {page}"));
+        assert_eq!(bare.help_url(), page);
         let twice = Error::new(ErrorKind::Timeout, "no answer").with_operation("connect").with_attempts(2);
-        assert_eq!(twice.to_string(), "cannot connect: no answer (timeout, after 2 attempts)");
+        let twice = twice.with_outcome_unknown(true).to_string();
+        assert!(
+            twice.starts_with("cannot connect: no answer (timeout, after 2 attempts, may have been stored);"),
+            "{twice}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod dialect;
 #[cfg(all(feature = "emulator", not(target_arch = "wasm32")))]
 pub mod emulator;
 pub mod error;
+pub mod errors;
 #[cfg(feature = "emulator")]
 pub mod in_page;
 #[cfg(all(feature = "js", target_arch = "wasm32"))]

@@ -12,6 +12,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     // `model` and `error` are the ground: an error carries a moment or a name, a parser returns an error.
     ("error", &["model"]),
     ("model", &["error"]),
+    ("errors", &["error"]),
     ("amqp", &["model"]),
     ("dialect", &["amqp"]),
     ("broker", &["dialect"]),
@@ -23,12 +24,12 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("checkpoint", &["client"]),
     ("in_page", &["broker"]),
     ("emulator", &["broker", "runtime"]),
-    ("cli", &["producer", "consumer", "emulator"]),
+    ("cli", &["producer", "consumer", "emulator", "errors"]),
     ("js", &["producer", "consumer"]),
 ];
 
 /// Rooms that know no clock, no socket, no task: time and bytes are handed to them.
-const PURE: &[&str] = &["error", "model", "amqp", "dialect", "broker", "in_page"];
+const PURE: &[&str] = &["error", "errors", "model", "amqp", "dialect", "broker", "in_page"];
 const NOT_PURE: &[&str] = &[
     "tokio::",
     "TcpStream",

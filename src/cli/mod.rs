@@ -4,6 +4,7 @@ mod connect;
 mod console;
 mod demo;
 mod emulator;
+mod explain;
 mod info;
 mod position;
 mod receive;
@@ -53,6 +54,8 @@ enum Command {
     Send(send::SendArgs),
     /// Print events: those that are there, or those that come
     Receive(receive::ReceiveArgs),
+    /// Explain an error's code: what it means, when it happens, what to do
+    Explain(explain::ExplainArgs),
 }
 
 impl Command {
@@ -63,6 +66,7 @@ impl Command {
             Command::Info(args) => args.run().await,
             Command::Send(args) => args.run().await,
             Command::Receive(args) => args.run().await,
+            Command::Explain(args) => args.run(),
         }
     }
 }

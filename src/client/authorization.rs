@@ -34,6 +34,9 @@ pub(super) struct Authorization {
     /// Audiences that need a token, in the order in which they asked.
     line: VecDeque<String>,
     step: Step,
+    /// How much earlier than its end by this machine's clock the service stopped honouring a token, at most so far. Kept across
+    /// connections: clocks that differ go on to.
+    early: Duration,
 }
 
 /// Whether an audience has a token.
@@ -55,10 +58,13 @@ pub(super) enum Progress {
 struct Grant {
     audience: String,
     token: Option<AccessToken>,
+    since: Moment,
     renew_at: Option<Moment>,
     /// Renewals that failed in a row.
     failed: u32,
     is_in_line: bool,
+    /// How long the token was good for by the clock here when it was granted.
+    life: Duration,
 }
 
 enum Step {
@@ -85,10 +91,11 @@ impl Authorization {
             grants: Vec::new(),
             line: VecDeque::new(),
             step: Step::Idle,
+            early: Duration::ZERO,
         }
     }
 
-    /// Forgets everything: the connection is gone.
+    /// Forgets every grant: the connection is gone.
     pub(super) fn reset(&mut self) {
         self.links.reset();
         self.grants.clear();
@@ -110,7 +117,15 @@ impl Authorization {
         }
         let audience = audience.to_owned();
         self.line.push_back(audience.clone());
-        self.grants.push(Grant { audience, token: None, renew_at: None, failed: 0, is_in_line: true });
+        self.grants.push(Grant {
+            audience,
+            token: None,
+            since: Moment::ORIGIN,
+            renew_at: None,
+            failed: 0,
+            is_in_line: true,
+            life: Duration::ZERO,
+        });
         Claim::Pending
     }
 
@@ -119,8 +134,23 @@ impl Authorization {
         Some(self.grant(audience)?.token.as_ref()?.text().to_owned())
     }
 
-    /// The service does not honour the token any more.
-    pub(super) fn revoke(&mut self, audience: &str) {
+    /// The service refuses what the token of `audience` should allow. Whether another token may help, which the next claim gets:
+    /// one that was granted just now says all there is to say.
+    pub(super) fn refused(&mut self, audience: &str, was_live: bool, now: Moment) -> bool {
+        let Some(grant) = self.grant(audience) else { return was_live };
+        let is_old = grant.token.is_some() && now - grant.since >= OLD.min(grant.life / 2);
+        if !is_old {
+            // What was up has been refused because of the token before, or waits for the next one.
+            return was_live;
+        }
+        // It is still good by the clock here: that clock is slow, or the service's is fast.
+        let left = grant.token.as_ref().map_or(Duration::ZERO, AccessToken::remaining);
+        self.early = self.early.max(left);
+        self.revoke(audience);
+        true
+    }
+
+    fn revoke(&mut self, audience: &str) {
         self.grants.retain(|grant| grant.audience != audience || grant.is_in_line);
     }
 
@@ -253,16 +283,23 @@ impl Authorization {
     fn granted(&mut self, audience: String, token: AccessToken, config: &Config, now: Moment) -> Progress {
         let life = token.remaining();
         let expires = token.expires();
-        let share = RENEW_AFTER + RENEW_JITTER * (jitter() - 0.5);
-        let renew_at = config.tokens.can_renew().then(|| now + scaled(life, share).max(MIN_RENEWAL));
+        if life.is_zero() {
+            tracing::warn!(
+                audience,
+                "the service takes a token that has expired by this machine's clock, which is fast"
+            );
+        }
+        let renew_at = config.tokens.can_renew().then(|| now + renewal(life, self.early, jitter()));
         tracing::debug!(audience, life_seconds = life.as_secs(), "token granted");
         self.grants.retain(|grant| grant.audience != audience);
         self.grants.push(Grant {
             audience: audience.clone(),
             token: Some(token),
+            since: now,
             renew_at,
             failed: 0,
             is_in_line: false,
+            life,
         });
         Progress::Granted(audience, expires)
     }
@@ -270,7 +307,13 @@ impl Authorization {
     fn failed(&mut self, audience: String, error: Error, config: &Config, now: Moment) -> Progress {
         let error = error.with_operation("authorize for").with_entity(audience.clone());
         match self.grants.iter_mut().find(|grant| grant.audience == audience) {
-            Some(grant) if grant.token.is_some() => {
+            // While the old token lasts; one that was never good by the clock here may last for ever.
+            Some(grant)
+                if grant
+                    .token
+                    .as_ref()
+                    .is_some_and(|token| grant.life.is_zero() || !token.remaining().is_zero()) =>
+            {
                 grant.failed += 1;
                 grant.is_in_line = false;
                 let delay = pause(&config.retry, grant.failed, &error);
@@ -288,7 +331,44 @@ impl Authorization {
 
 /// However short a token's life is, it is not renewed more often.
 const MIN_RENEWAL: Duration = Duration::from_millis(200);
+/// When to renew a token that the service takes although its life is over by the clock here: nobody knows how long it really lasts.
+const UNKNOWN_LIFE: Duration = Duration::from_secs(60);
+/// A grant of this age may have ended unnoticed.
+const OLD: Duration = Duration::from_secs(30);
+
+/// How long after it was granted a token is renewed that lasts for `life` by the clock here, where others ended `early`.
+fn renewal(life: Duration, early: Duration, random: f64) -> Duration {
+    if life.is_zero() {
+        return UNKNOWN_LIFE;
+    }
+    let share = RENEW_AFTER + RENEW_JITTER * (random - 0.5);
+    scaled(life - early.min(life / 2), share).max(MIN_RENEWAL)
+}
 
 fn late(message: &str) -> Error {
     Error::new(ErrorKind::Timeout, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn tokens_are_renewed_well_before_they_end_and_not_all_at_once() {
+        let (first, last) = (renewal(HOUR, Duration::ZERO, 0.0), renewal(HOUR, Duration::ZERO, 1.0));
+        assert!(first >= HOUR * 7 / 10 && last <= HOUR * 9 / 10 && first < last, "{first:?} {last:?}");
+    }
+
+    #[test]
+    fn a_clock_that_differs_makes_no_storm_of_renewals() {
+        // The service takes what has expired here.
+        assert!(renewal(Duration::ZERO, Duration::ZERO, 0.5) >= Duration::from_secs(30));
+        // Tokens ended 20 minutes before their time: they are renewed before that, but never all the time.
+        let early = Duration::from_secs(1200);
+        assert!(renewal(HOUR, early, 1.0) < HOUR - early);
+        assert!(renewal(HOUR, HOUR * 24, 0.0) > HOUR / 3);
+        assert_eq!(renewal(Duration::from_millis(1), Duration::ZERO, 0.5), MIN_RENEWAL);
+    }
 }

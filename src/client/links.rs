@@ -115,9 +115,11 @@ impl Driver {
         let was_live = matches!(link.stage, Stage::Live(_));
         let is_idle = is_idle && was_live;
         let mut error = error;
-        if was_live && error.kind() == ErrorKind::Unauthorized {
-            // The token ran out before its renewal got through: the next one may do.
-            self.authorization.revoke(&link.audience);
+        // The token may have run out before its renewal got through, or earlier than it seemed: the next one may do.
+        if error.kind() == ErrorKind::Unauthorized
+            && (was_live || matches!(link.stage, Stage::Attaching(..)))
+            && self.authorization.refused(&link.audience, was_live, now)
+        {
             error = error.with_transient(true);
         }
         let retry = &self.shared.config.retry;

@@ -366,7 +366,7 @@ mod tests {
             NOT_FOUND,
             "The messaging entity 'sb://h/orders' could not be found. TrackingId:8f3_G12, SystemTracker:ns:eventhub:orders, Timestamp:2026-01-01T00:00:00",
         ));
-        assert_eq!(error.to_string(), "The messaging entity 'sb://h/orders' could not be found. (not-found)");
+        assert_eq!(error.message(), "The messaging entity 'sb://h/orders' could not be found.");
         assert_eq!(error.tracking_id(), Some("8f3_G12"));
         assert_eq!(error.condition(), Some("amqp:not-found"));
         assert_eq!(error.said_at(), Some("2026-01-01T00:00:00"));

@@ -163,5 +163,5 @@ function words({ message, operation, entity, eventIndex }: EventHubsError): stri
   for (const head of heads) {
     if (head !== undefined && message.startsWith(head)) message = message.slice(head.length);
   }
-  return message.replace(/ \([a-z-]+(, after \d+ attempts?)?\)$/, "");
+  return message.replace(/ \([a-z-]+(, [a-z0-9 ]+)*\)(; see https:\S+)?$/, "");
 }
