@@ -1,17 +1,19 @@
 //! The namespace: its hubs, and what can be done with it from outside of a connection.
 
+mod trouble;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+pub(super) use self::trouble::BUSY;
 use super::Now;
 use super::authorization::{Access, Denied, Verified};
 use super::config::{HubConfig, NamespaceConfig, Rights};
-use super::faults::{FaultKind, Faults, LinkRole, On};
+use super::faults::Faults;
 use super::hub::{self, Hub};
 use super::journal::{HubId, HubRecord, Journal, Restore};
 use super::partition::{NotTaken, Receipt, Store};
@@ -21,14 +23,10 @@ use crate::amqp::AmqpError;
 use crate::dialect::codec::Publication;
 use crate::dialect::conditions::{
     ARGUMENT_ERROR, ARGUMENT_OUT_OF_RANGE, CONNECTION_FORCED, DECODE_ERROR, LINK_MESSAGE_SIZE_EXCEEDED,
-    RESOURCE_LIMIT_EXCEEDED, SERVER_BUSY, UNAUTHORIZED_ACCESS,
+    RESOURCE_LIMIT_EXCEEDED, UNAUTHORIZED_ACCESS,
 };
 use crate::model::partition;
 use crate::model::value::Timestamp;
-
-/// What the service says to a client that it throttles.
-pub(super) const BUSY: &str = "The request was terminated because the entity is being throttled. Error code : 50002. \
-                               Sub error : 102. Please wait 4 seconds and try again.";
 
 /// A namespace. Clones are handles to the same one; calls may come from any thread.
 #[derive(Clone)]
@@ -312,37 +310,6 @@ impl Namespace {
         &self.shared.tracker
     }
 
-    /// The time, as the service has it that talks to nobody in particular.
-    fn now(&self, now: Now) -> Now {
-        if self.shared.faults.any() { self.shared.faults.skewed(now, "") } else { now }
-    }
-
-    /// How much longer a publication takes to become durable.
-    pub(super) fn slow_disk(&self, hub: &str, partition: u32, client: &str, now: Now) -> Option<Duration> {
-        if !self.shared.faults.any() {
-            return None;
-        }
-        let slow = self.shared.faults.strike(On::Send, now, |kind, scope| {
-            matches!(kind, FaultKind::SlowDisk { .. })
-                && scope.is_client(client)
-                && scope.has_link(hub, Some(partition), LinkRole::Send)
-        });
-        match slow {
-            Some(FaultKind::SlowDisk { delay }) => Some(delay),
-            _ => None,
-        }
-    }
-
-    /// How the service's texts name an entity of this namespace.
-    pub(super) fn system(&self, entity: &str) -> String {
-        format!("{}:eventhub:{entity}", self.shared.config.name.to_lowercase())
-    }
-
-    /// What a busy service says.
-    pub(super) fn busy(&self, entity: &str, now: Now) -> AmqpError {
-        self.shared.tracker.entity_error(SERVER_BUSY, BUSY, entity, now.unix)
-    }
-
     pub(super) fn find(&self, name: &str) -> Option<Arc<Hub>> {
         let hubs = self.shared.hubs.read().unwrap_or_else(PoisonError::into_inner);
         hubs.get(&name.to_lowercase()).cloned()
@@ -401,34 +368,6 @@ impl Namespace {
         }
     }
 
-    /// Does what faults have the namespace do by now.
-    pub(super) fn look(&self, now: Now) {
-        if !self.shared.faults.any() {
-            return;
-        }
-        self.shared.faults.run_errands(now);
-        while let Some((loses_data, down)) = self.shared.faults.due_restart(now) {
-            self.start_anew(loses_data, down, now);
-        }
-    }
-
-    /// Breaks all connections, as a service that starts anew. What only memory holds may be lost.
-    pub(super) fn start_anew(&self, loses_data: bool, down: Duration, now: Now) {
-        self.shared.faults.set_down(down, now);
-        self.tell_all(|| Letter::Drop);
-        if !loses_data || self.shared.store.journal.is_some() {
-            return;
-        }
-        for old in self.all_hubs() {
-            let id = HubId(self.shared.last_hub.fetch_add(1, Ordering::Relaxed) + 1);
-            let record = HubRecord { id, created_at: now.unix, ..old.record() };
-            let new = Arc::new(Hub::new(record, &self.shared.store));
-            self.hubs_mut(|hubs| hubs.insert(old.name.to_lowercase(), new));
-            let error = self.shared.tracker.not_found(&old.name, now.unix);
-            old.partitions.iter().for_each(|partition| partition.remove(&error));
-        }
-    }
-
     fn build(
         config: NamespaceConfig,
         restore: Restore,
@@ -470,16 +409,7 @@ impl Namespace {
         for wanted in &namespace.shared.config.hubs {
             namespace.want_hub(wanted, now)?;
         }
-        let weak = Arc::downgrade(&namespace.shared);
-        namespace.shared.faults.watch(move |now| {
-            let Some(shared) = weak.upgrade() else { return false };
-            let namespace = Namespace { shared };
-            if let Some(now) = now {
-                namespace.look(now);
-            }
-            namespace.tell_all(|| Letter::Faults);
-            true
-        });
+        namespace.watch_faults();
         Ok(namespace)
     }
 
@@ -550,15 +480,8 @@ impl Namespace {
         let Some(partition) = hub.route(&route) else {
             return Err(tracker.error(ARGUMENT_OUT_OF_RANGE, hub.no_such_partition(), now.unix));
         };
-        if self.shared.faults.any() {
-            let is_here = |kind: &FaultKind, scope: &super::faults::FaultScope| {
-                matches!(kind, FaultKind::Busy)
-                    && scope.client.is_none()
-                    && scope.has_link(&hub.name, Some(partition.number), LinkRole::Send)
-            };
-            if self.shared.faults.strike(On::Send, now, is_here).is_some() {
-                return Err(self.busy(&hub.name, now));
-            }
+        if self.is_busy(&hub.name, partition.number, now) {
+            return Err(self.busy(&hub.name, now));
         }
         let slow = self.slow_disk(&hub.name, partition.number, "", now);
         let unclaimed = || PublishDone::new(|_| {});

@@ -2,6 +2,7 @@
 
 mod answer;
 mod console;
+mod faults;
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzzing;
 mod manage;
@@ -103,6 +104,9 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
         (&Method::GET | &Method::HEAD, ["$console", "emulator.json"]) => console::about(shared),
         (&Method::GET | &Method::HEAD, ["health"]) => status::health(),
         (&Method::OPTIONS, _) => publish::preflight(request.headers()),
+        // No hub has such a name.
+        (_, ["$faults"]) => faults::control(request, None, shared).await,
+        (_, ["$faults", below]) => faults::control(request, Some(below), shared).await,
         (&Method::POST, [.., last]) if last.eq_ignore_ascii_case("messages") => {
             publish::publish(request, &path, shared).await
         }

@@ -5,6 +5,7 @@
 
 mod authorization;
 mod bad_input;
+mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod management;

@@ -7,6 +7,8 @@ use eventhubs::{
     ClientBuilder, ConsumerClient, EventStream, ProducerClient, ReceivedEvent, RetryOptions, StartPosition,
 };
 
+use serde_json::Value;
+
 pub(crate) use crate::harness::{IS_WASM, SCHEME, is_page, soon, spawn, test};
 use crate::service::{Service, Wanted};
 
@@ -79,6 +81,34 @@ impl Running {
     /// On the same port.
     pub(crate) async fn start_again(&mut self) {
         soon(self.service.start_again()).await;
+    }
+
+    /// Sets a fault; its number.
+    pub(crate) async fn fault(&mut self, fault: Value) -> u64 {
+        let (status, said) = soon(self.service.ask("POST", "/$faults", &fault.to_string())).await;
+        assert_eq!(status, 201, "{fault}: {said}");
+        said["id"].as_u64().unwrap()
+    }
+
+    /// Waits until a fault has struck so often.
+    pub(crate) async fn until_hit(&mut self, id: u64, wanted: u64) {
+        soon(async {
+            while self.service.ask("GET", &format!("/$faults/{id}"), "").await.1["hits"].as_u64()
+                < Some(wanted)
+            {}
+        })
+        .await;
+    }
+
+    /// Ends a fault; how often it has struck.
+    pub(crate) async fn heal(&mut self, id: u64) -> u64 {
+        let (status, said) = soon(self.service.ask("DELETE", &format!("/$faults/{id}"), "")).await;
+        assert_eq!(status, 200, "{said}");
+        said["hits"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        soon(self.service.ask(method, path, body)).await
     }
 
     pub(crate) fn url(&self, way: Way) -> String {

@@ -25,8 +25,10 @@
 //! # }
 //! ```
 
+mod build;
 mod dice;
 mod fault;
+mod fields;
 mod guard;
 mod pipe;
 
@@ -36,6 +38,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use fault::{Direction, Fault, FaultKind, FaultScope, FaultTiming, LinkRole, On, Reason};
+pub use fields::FieldValue;
 pub use guard::{FaultGuard, UntilHit};
 pub use pipe::{Pipe, Weather};
 

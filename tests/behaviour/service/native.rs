@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use eventhubs::emulator::{Emulator, EmulatorConfig};
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 pub(crate) use super::proxy::Proxy;
 use super::wanted::Wanted;
@@ -67,5 +70,19 @@ impl Service {
     /// Starts again on the same port, with what it has kept.
     pub(crate) async fn start_again(&mut self) {
         self.emulator = Some(Emulator::start(self.config.clone()).await.unwrap());
+    }
+
+    /// Asks the emulator over HTTP; the answer's status and its JSON.
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
     }
 }

@@ -1,6 +1,6 @@
 //! An emulator that `test_host` lends.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::wanted::Wanted;
 use crate::harness::Line;
@@ -46,6 +46,13 @@ impl Service {
     /// Starts again on the same port, with what it has kept.
     pub(crate) async fn start_again(&mut self) {
         self.line.ask("start").await;
+    }
+
+    /// Asks the emulator over HTTP; the answer's status and its JSON.
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let answer =
+            self.line.ask(&json!({ "method": method, "path": path, "body": body }).to_string()).await;
+        (answer["status"].as_u64().unwrap() as u16, answer["body"].clone())
     }
 }
 

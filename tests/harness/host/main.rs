@@ -133,7 +133,13 @@ async fn lend_emulator(mut line: Line, host: &Host) -> Option<()> {
         match line.words().await?.as_str() {
             "stop" => emulator.stop().await,
             "start" => emulator.start_again().await,
-            _ => return None,
+            asked => {
+                let asked: Value = serde_json::from_str(asked).ok()?;
+                let text = |name: &str| asked[name].as_str();
+                let (status, body) = emulator.ask(text("method")?, text("path")?, text("body")?).await;
+                line.answer(&json!({ "status": status, "body": body }));
+                continue;
+            }
         }
         line.answer(&json!({}));
     }
