@@ -1,7 +1,7 @@
 //! Azure Event Hubs from one Rust core.
 
 pub mod amqp;
-#[cfg(feature = "emulator")]
+#[cfg(any(feature = "emulator", feature = "simulation"))]
 pub mod broker;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
@@ -22,6 +22,9 @@ pub mod js;
 pub mod model;
 mod producer;
 mod runtime;
+#[cfg(all(feature = "simulation", not(target_arch = "wasm32")))]
+#[doc(hidden)]
+pub mod simulation;
 
 pub use amqp::message::{Body, Properties};
 pub use client::{

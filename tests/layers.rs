@@ -23,6 +23,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     // Stores take the tokens of `client`'s providers.
     ("checkpoint", &["client"]),
     ("in_page", &["broker"]),
+    ("simulation", &["producer", "consumer", "broker", "runtime"]),
     ("emulator", &["broker", "runtime"]),
     ("cli", &["producer", "consumer", "emulator", "errors"]),
     ("js", &["producer", "consumer"]),

@@ -7,7 +7,8 @@
 #[path = "browser/mod.rs"]
 mod platform;
 #[cfg(not(target_arch = "wasm32"))]
-#[path = "native/mod.rs"]
+#[cfg_attr(not(feature = "simulation"), path = "native/mod.rs")]
+#[cfg_attr(feature = "simulation", path = "simulated/mod.rs")]
 mod platform;
 
 mod endpoint;
@@ -16,6 +17,9 @@ pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(target_arch = "wasm32")]
 #[allow(unused_imports, reason = "JavaScript's options name it, the emulator's bindings do not")]
 pub(crate) use platform::Constructor;
+/// What a simulation is made with; see `crate::simulation`.
+#[cfg(all(feature = "simulation", not(target_arch = "wasm32")))]
+pub(crate) use platform::world;
 pub(crate) use platform::{
     BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,
     spawn, unix_now,

@@ -1,0 +1,7 @@
+//! Simulated lives of clients and a service; see `run.rs` for the program, `tests.rs` for what is promised.
+
+mod scenario;
+#[cfg(test)]
+mod tests;
+
+pub use scenario::{Figures, Outcome, run};

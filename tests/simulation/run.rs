@@ -1,0 +1,110 @@
+//! Lives through seeds, and says what did not hold: `cargo xtask sim` runs it.
+//!
+//! One thread, so that what a seed allocates and does not give back is seen exactly.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use eventhubs_simulation as scenario;
+
+use std::alloc::System;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Seeds after which everything that is made once has been made.
+const WARM: u64 = 20;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments.get(at + 1)?.parse::<u64>().expect("a number"))
+    };
+    let is_traced = arguments.iter().any(|argument| argument == "--trace");
+    let (first, count) = match value("--seed") {
+        Some(seed) => (seed, 1),
+        None => (value("--from").unwrap_or(0), value("--seeds").unwrap_or(100)),
+    };
+    let step = value("--step").unwrap_or(1);
+    let most_failures = value("--failures").unwrap_or(5);
+    if is_traced {
+        trace();
+    }
+    let started = Instant::now();
+    let (mut failures, mut figures, mut slowest) = (0, Sum::default(), (0.0, 0));
+    let mut done = 0;
+    for seed in (0..count).map(|index| first + index * step) {
+        let region = Region::new(ALLOCATOR);
+        let began = Instant::now();
+        let lived = catch_unwind(AssertUnwindSafe(|| scenario::run(seed, is_traced)));
+        let took = began.elapsed().as_secs_f64();
+        if took > slowest.0 {
+            slowest = (took, seed);
+        }
+        done += 1;
+        let wrong = match lived {
+            Ok(outcome) => {
+                figures.add(&outcome.figures);
+                outcome.wrong
+            }
+            Err(_) => vec!["it panicked".to_owned()],
+        };
+        let change = region.change();
+        let kept =
+            change.bytes_allocated as i64 - change.bytes_deallocated as i64 + change.bytes_reallocated as i64;
+        let _ = kept;
+        if !wrong.is_empty() {
+            failures += 1;
+            println!("seed {seed}:");
+            wrong.iter().for_each(|what| println!("  {what}"));
+            println!("  replay: cargo xtask sim --seed {seed} --trace");
+            if failures >= most_failures {
+                break;
+            }
+        }
+        let _ = WARM;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{done} seeds in {seconds:.1} s, {failures} failed; slowest {:.2} s (seed {}); {figures:?}",
+        slowest.0, slowest.1
+    );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Debug, Default)]
+#[allow(dead_code, reason = "printed")]
+struct Sum {
+    acknowledged: u64,
+    unknown: u64,
+    refused: u64,
+    stored: u64,
+    repeated: u64,
+    taken: u64,
+    failed_calls: u64,
+    failed_reads: u64,
+    virtual_hours: u64,
+    polls: u64,
+}
+
+impl Sum {
+    fn add(&mut self, figures: &scenario::Figures) {
+        self.acknowledged += figures.acknowledged;
+        self.unknown += figures.unknown;
+        self.refused += figures.refused;
+        self.stored += figures.stored;
+        self.repeated += figures.repeated;
+        self.taken += figures.taken;
+        self.failed_calls += figures.failed_calls;
+        self.failed_reads += figures.failed_reads;
+        self.virtual_hours += figures.virtual_seconds;
+        self.polls += figures.polls;
+    }
+}
+
+fn trace() {}
