@@ -22,7 +22,7 @@ pub mod js;
 pub mod model;
 mod producer;
 mod runtime;
-#[cfg(all(feature = "simulation", not(target_arch = "wasm32")))]
+#[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
 

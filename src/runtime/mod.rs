@@ -17,9 +17,6 @@ pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(target_arch = "wasm32")]
 #[allow(unused_imports, reason = "JavaScript's options name it, the emulator's bindings do not")]
 pub(crate) use platform::Constructor;
-/// What a simulation is made with; see `crate::simulation`.
-#[cfg(all(feature = "simulation", not(target_arch = "wasm32")))]
-pub(crate) use platform::world;
 pub(crate) use platform::{
     BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,
     spawn, unix_now,
@@ -28,6 +25,9 @@ pub(crate) use platform::{
 /// What only a machine of one's own has.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use platform::blocking;
+/// What a simulation is made with; see `crate::simulation`.
+#[cfg(feature = "simulation")]
+pub(crate) use platform::world;
 
 #[cfg(test)]
 mod conformance;

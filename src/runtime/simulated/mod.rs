@@ -42,6 +42,16 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(
     }
 }
 
+/// Does what blocks its thread on another one; in a world there is no other, and it is done at once.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, NoRuntime> {
+    match world::is_here() {
+        true => Ok(Some(work())),
+        false => native::blocking(work).await,
+    }
+}
+
 /// Wakes the task again after the other tasks got their turn.
 pub(crate) fn give_way(cx: &Context<'_>) {
     native::give_way(cx);
