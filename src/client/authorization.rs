@@ -53,6 +53,8 @@ pub(super) enum Progress {
     /// Nothing was granted; the links that waited for it fail with the error. The time after which it is tried again, where
     /// nobody has to ask for it.
     Failed(String, Error, Option<Duration>),
+    /// Nothing was granted, because nobody answered: nothing works on this connection, and nothing will.
+    Silent(String, Error),
 }
 
 struct Grant {
@@ -140,7 +142,11 @@ impl Authorization {
         let Some(grant) = self.grant(audience) else { return was_live };
         let is_old = grant.token.is_some() && now - grant.since >= OLD.min(grant.life / 2);
         if !is_old {
-            // What was up has been refused because of the token before, or waits for the next one.
+            // It says nothing about clocks. What was up has been refused because of the token before, or because this one was taken
+            // back; another is got in either case.
+            if was_live {
+                self.revoke(audience);
+            }
             return was_live;
         }
         // It is still good by the clock here: that clock is slow, or the service's is fast.
@@ -218,7 +224,11 @@ impl Authorization {
                 self.step = Step::Idle;
                 // An answer that still comes must not be taken for the next one's.
                 self.links.close(engine);
-                Some(self.failed(audience, late("the service did not answer the token in time"), config, now))
+                let error = late("the service did not answer the token in time");
+                Some(match self.failed(audience, error, config, now) {
+                    Progress::Failed(audience, error, None) => Progress::Silent(audience, error),
+                    progress => progress,
+                })
             }
             _ => None,
         }

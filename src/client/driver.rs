@@ -246,6 +246,11 @@ impl Driver {
                 self.shared.board.tell(Status::TokenRefreshFailed { audience: told, cause, retry_in });
                 (audience, Some(error))
             }
+            Progress::Silent(audience, error) => {
+                let cause = error.clone();
+                self.shared.board.tell(Status::TokenRefreshFailed { audience, cause, retry_in: None });
+                return self.connection_lost(error, now);
+            }
         };
         if error.is_some() && self.authorization.token(&audience).is_some() {
             // A renewal failed; what is granted lasts a while, and the next attempt is planned.

@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 mod management;
 mod native_only;
+mod outcomes;
 mod ownership;
 mod peer;
 mod receiving;

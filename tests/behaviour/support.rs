@@ -78,6 +78,11 @@ impl Running {
         soon(self.service.stop()).await;
     }
 
+    /// Without a goodbye.
+    pub(crate) async fn kill(&mut self) {
+        soon(self.service.kill()).await;
+    }
+
     /// On the same port.
     pub(crate) async fn start_again(&mut self) {
         soon(self.service.start_again()).await;

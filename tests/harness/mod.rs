@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use face::Line;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use face::Speaks;
-pub(crate) use face::{IS_WASM, Listener, Stream, clock, is_page, sleep, spawn, test, unix_now};
+pub(crate) use face::{IS_WASM, Listener, Stream, clock, is_page, note, sleep, spawn, test, unix_now};
 
 /// What carries AMQP to a listener made with [`Listener::amqp`].
 pub(crate) const SCHEME: &str = if IS_WASM { "ws" } else { "amqp" };

@@ -13,8 +13,7 @@ use super::wanted::Wanted;
 
 /// An emulator, and the directory with what it keeps and its certificate authority. Both go with it.
 pub(crate) struct Service {
-    config: EmulatorConfig,
-    emulator: Option<Emulator>,
+    emulator: Emulator,
     port: u16,
     connection_string: String,
     ca_path: PathBuf,
@@ -36,14 +35,12 @@ impl Service {
         if wanted.is_durable {
             config = config.with_data_dir(dir.path().join("data"));
         }
-        let emulator = Emulator::start(config.clone()).await.unwrap();
-        let port = emulator.port();
+        let emulator = Emulator::start(config).await.unwrap();
         Service {
-            config: config.with_port(port),
-            port,
+            port: emulator.port(),
             connection_string: emulator.connection_string(),
             ca_path: emulator.ca_path().unwrap().to_owned(),
-            emulator: Some(emulator),
+            emulator,
             _dir: dir,
         }
     }
@@ -62,14 +59,17 @@ impl Service {
     }
 
     pub(crate) async fn stop(&mut self) {
-        if let Some(emulator) = self.emulator.take() {
-            emulator.shutdown().await.unwrap();
-        }
+        self.emulator.stop().await.unwrap();
+    }
+
+    /// Stops without a goodbye.
+    pub(crate) async fn kill(&mut self) {
+        self.emulator.kill().await.unwrap();
     }
 
     /// Starts again on the same port, with what it has kept.
     pub(crate) async fn start_again(&mut self) {
-        self.emulator = Some(Emulator::start(self.config.clone()).await.unwrap());
+        self.emulator.start_again().await.unwrap();
     }
 
     /// Asks the emulator over HTTP; the answer's status and its JSON.

@@ -43,6 +43,11 @@ impl Service {
         self.line.ask("stop").await;
     }
 
+    /// Stops without a goodbye.
+    pub(crate) async fn kill(&mut self) {
+        self.line.ask("kill").await;
+    }
+
     /// Starts again on the same port, with what it has kept.
     pub(crate) async fn start_again(&mut self) {
         self.line.ask("start").await;

@@ -78,6 +78,7 @@ async fn serve(stream: TcpStream, host: Arc<Host>) {
             "/proxy" => lend_proxy(line).await,
             "/listener" => lend_listener(line, &host).await,
             "/stream" => lend_stream(line, &host).await,
+            "/note" => take_notes(line).await,
             _ => None,
         }
     };
@@ -132,6 +133,7 @@ async fn lend_emulator(mut line: Line, host: &Host) -> Option<()> {
     loop {
         match line.words().await?.as_str() {
             "stop" => emulator.stop().await,
+            "kill" => emulator.kill().await,
             "start" => emulator.start_again().await,
             asked => {
                 let asked: Value = serde_json::from_str(asked).ok()?;
@@ -141,6 +143,13 @@ async fn lend_emulator(mut line: Line, host: &Host) -> Option<()> {
                 continue;
             }
         }
+        line.answer(&json!({}));
+    }
+}
+
+async fn take_notes(mut line: Line) -> Option<()> {
+    loop {
+        harness::note(&line.words().await?).await;
         line.answer(&json!({}));
     }
 }

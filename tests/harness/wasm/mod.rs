@@ -36,6 +36,11 @@ pub(crate) fn unix_now() -> Duration {
     Duration::from_secs_f64(js_sys::Date::now() / 1000.0)
 }
 
+/// Has the host add a line to the file that collects what tests have to say, where there is one.
+pub(crate) async fn note(line: &str) {
+    Line::open("/note").await.ask(line).await;
+}
+
 /// Runs beside the test; the value that it ends with can be awaited.
 pub(crate) fn spawn<T: 'static>(task: impl Future<Output = T> + 'static) -> impl Future<Output = T> {
     let (ended, end) = futures::channel::oneshot::channel();

@@ -13,6 +13,8 @@ mod faults;
 mod harness;
 #[path = "../../behaviour/management.rs"]
 mod management;
+#[path = "../../behaviour/outcomes/mod.rs"]
+mod outcomes;
 #[path = "../../behaviour/ownership.rs"]
 mod ownership;
 #[path = "../../behaviour/peer.rs"]
