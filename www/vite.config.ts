@@ -29,6 +29,8 @@ export default defineConfig({
   base: "./",
   // The console gives the package no reason to be bundled ahead: its wasm is found beside its modules.
   optimizeDeps: { exclude: ["eventhubs"] },
+  // The bundle of the unit tests lies where no package is found.
+  ssr: { noExternal: true },
   build: {
     outDir: env.EVENTHUBS_CONSOLE_OUT ?? resolve(here, "../target/console"),
     emptyOutDir: true,

@@ -26,6 +26,8 @@ export interface ErrorDetails {
   readonly condition?: string | undefined;
   readonly trackingId?: string | undefined;
   readonly eventIndex?: number | undefined;
+  readonly outcomeUnknown?: boolean;
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -51,6 +53,13 @@ export class EventHubsError extends Error {
   readonly trackingId: string | undefined;
   /** Which of the events that were given is to blame. */
   readonly eventIndex: number | undefined;
+  /**
+   * Whether what was sent may have been stored all the same: it left, and the answer of at least one attempt never came. Sending it again
+   * may store it twice; not sending it again may lose it.
+   */
+  readonly outcomeUnknown: boolean;
+  /** How long the service asked to wait before trying again, where it said so. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);
@@ -62,5 +71,7 @@ export class EventHubsError extends Error {
     this.condition = details.condition;
     this.trackingId = details.trackingId;
     this.eventIndex = details.eventIndex;
+    this.outcomeUnknown = details.outcomeUnknown ?? false;
+    this.retryAfterMs = details.retryAfterMs;
   }
 }

@@ -13,6 +13,7 @@ use super::options::Options;
 use super::pack;
 use super::properties;
 use super::settings::{Hooks, duration, setup};
+use super::status::{self, Statuses};
 use crate::client::Setup;
 use crate::consumer::{ConsumerClient, EventStream, How};
 use crate::error::{Error, ErrorKind};
@@ -69,6 +70,16 @@ impl Consumer {
     #[wasm_bindgen(js_name = partitionProperties)]
     pub fn partition_properties(&self, partition_id: String, ticket: u32) -> Promise {
         properties::of_partition(self.0.client(), partition_id, ticket)
+    }
+
+    /// What happens to the connection from now on.
+    pub fn status(&self) -> Statuses {
+        status::of(self.0.client())
+    }
+
+    /// How it is.
+    pub fn health(&self) -> JsValue {
+        status::health(self.0.client())
     }
 
     /// Closes the connection.

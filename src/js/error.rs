@@ -23,6 +23,12 @@ pub(super) fn thrown(error: &Error) -> JsValue {
             set(&object, name, text);
         }
     }
+    if error.outcome_unknown() {
+        set(&object, "outcomeUnknown", true);
+    }
+    if let Some(delay) = error.retry_after() {
+        set(&object, "retryAfterMs", delay.as_secs_f64() * 1000.0);
+    }
     if let Some(index) = error.event_index() {
         set(&object, "eventIndex", index as f64);
     }

@@ -15,6 +15,7 @@ mod place;
 mod producer;
 mod properties;
 mod settings;
+mod status;
 mod tokens;
 
 pub use cancel::{cancel, under_way};
@@ -22,3 +23,4 @@ pub use consumer::{Consumer, Stream};
 pub use decode::decode;
 pub use place::{partition_for, sas_token};
 pub use producer::{Batch, Producer};
+pub use status::Statuses;

@@ -213,10 +213,18 @@ test("an emulator that is stopped and started again while tailing: the page says
   await emulator.stop();
   await page.getByRole("status").getByText(/^Reconnecting/).waitFor();
   await page.getByText("Connection lost", { exact: true }).waitFor();
+  const log = page.getByRole("log", { name: "Activity" });
+  await log.getByText(/^Connection lost: .+\.$/).first().waitFor();
+  await log.getByText(/^Attempt \d+ (at once|in [\d.]+\s?m?s)\.$/).first().waitFor();
   await screenshot(page, "reconnecting-light");
 
   emulator = await startEmulator(t, ...args);
-  await page.getByRole("log").getByText(/^Resumed after/).waitFor();
+  await log.getByText(/^Resumed after/).waitFor();
+  // The overview says it of each partition, and the log says where.
+  for (const id of [0, 1, 2]) {
+    await page.getByRole("button", { name: new RegExp(`^Partition ${id}\\b.*resumed`) }).waitFor();
+    await log.getByText(new RegExp(`^Partition ${id} goes on behind (offset|sequence number) \\S+\\.$`)).first().waitFor();
+  }
   await publish(emulator, "orders", numbers(300, 700));
   await listHas(page, 700);
   await page.getByRole("status").getByText("Connected", { exact: true }).waitFor();

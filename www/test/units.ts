@@ -4,3 +4,4 @@ import "./units/reading.test.ts";
 import "./units/settings.test.ts";
 import "./units/composing.test.ts";
 import "./units/words.test.ts";
+import "./units/status.test.ts";

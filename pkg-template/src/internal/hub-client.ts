@@ -2,6 +2,7 @@
 
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
+import { Board, type Health, type StatusStream } from "../status.js";
 import type { Consumer, Producer } from "../wasm/eventhubs.js";
 import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
 import { options, type Rule, signal, text } from "./check.js";
@@ -19,6 +20,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   readonly #target: Target;
   readonly #make: Parameters<typeof connect<Raw>>[2];
   readonly #hooks: Hooks;
+  readonly #board = new Board();
   #raw: Promise<Raw> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -62,6 +64,26 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
     return call<PartitionProperties>(signal, (ticket) => raw.partitionProperties(id, ticket));
   }
 
+  /**
+   * What happens to the connection, its links and tokens from now on, beginning with how it is at present. Neither connects nor keeps a
+   * connection. `signal` ends it.
+   *
+   * ```ts
+   * for await (const status of client.status()) {
+   *   if (status.type === "disconnected") console.warn(status.cause?.message ?? "idle");
+   * }
+   * ```
+   */
+  status(given?: CallOptions): StatusStream {
+    const { signal } = options(given, CALL, "status");
+    return this.#board.status(signal);
+  }
+
+  /** How the client is doing at this moment: for probes. Asks nobody. */
+  health(): Health {
+    return this.#board.health();
+  }
+
   /** Closes the connection. Calls that are under way fail with `closed`; await them first. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -77,16 +99,27 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   protected raw(signal?: AbortSignal): Promise<Raw> {
     if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
     if (signal?.aborted) return Promise.reject(abortReason(signal));
-    this.#raw ??= connect(this.#target, this.#hooks, this.#make).catch((error: unknown) => {
+    this.#raw ??= this.#start();
+    return raced(this.#raw, signal);
+  }
+
+  async #start(): Promise<Raw> {
+    try {
+      const raw = await connect(this.#target, this.#hooks, this.#make);
+      this.#board.runs(raw);
+      return raw;
+    } catch (thrown) {
       // Another try may fare better: the module may load then.
       this.#raw = undefined;
-      throw toError(error);
-    });
-    return raced(this.#raw, signal);
+      const error = toError(thrown);
+      this.#board.failed(error);
+      throw error;
+    }
   }
 
   async #close(): Promise<void> {
     const raw = await this.#raw?.catch(() => undefined);
+    this.#board.closed();
     // Freed by the garbage collector: a call that was made before may be about to use it.
     await raw?.close();
     this.#hooks.drop();

@@ -8,8 +8,12 @@ import {
   text,
   type Codec,
   type EventInput,
+  type ConnectionStatus,
+  type Health,
   type ReceivedEvent,
   type StartPosition,
+  type Status,
+  type StatusStream,
 } from "eventhubs";
 
 interface Order {
@@ -61,4 +65,62 @@ export async function consume(connectionString: string): Promise<void> {
   // @ts-expect-error: an unknown option
   new ConsumerClient(connectionString, "orders", { consumerGroop: "x" });
   console.log(wrong);
+}
+
+/** Every status, with what it carries: a type that is added or renamed does not compile here. */
+function told(status: Status): string | number | undefined {
+  switch (status.type) {
+    case "connecting":
+      return status.attempt.toFixed();
+    case "disconnected":
+      return status.cause?.code;
+    case "reconnecting":
+      return status.attempt + status.delayMs + status.cause.attempts;
+    case "detached":
+      return status.entity + (status.cause?.message ?? "");
+    case "attached":
+      return status.entity;
+    case "throttled":
+      return status.entity.length + status.delayMs;
+    case "token-refreshed":
+      return status.audience.length + status.expiresAt.getTime();
+    case "token-refresh-failed":
+      return status.audience + status.cause.message + (status.retryInMs?.toFixed() ?? "");
+    case "stalled":
+      return status.partition;
+    case "resumed": {
+      const position: StartPosition = status.position;
+      return status.partition + JSON.stringify(position);
+    }
+    case "connected":
+    case "closed":
+      // @ts-expect-error: nothing went wrong
+      return status.cause;
+    default: {
+      const nothing: never = status;
+      return nothing;
+    }
+  }
+}
+
+export async function watch(client: ProducerClient | ConsumerClient, signal: AbortSignal): Promise<number> {
+  const statuses: StatusStream = client.status({ signal });
+  for await (const status of statuses) {
+    const each: Status = status;
+    console.log(told(each));
+    // @ts-expect-error: only some say why
+    console.log(status.cause);
+    // @ts-expect-error: statuses are told, not made
+    status.type = "closed";
+    break;
+  }
+  const { state, since, lastError, tokenExpiresAt, isHealthy, linksLive, linksWanted, linksFailing }: Health = client.health();
+  const connection: ConnectionStatus = state;
+  const times: (Date | undefined)[] = [since, tokenExpiresAt];
+  const unknown: boolean | undefined = lastError?.outcomeUnknown;
+  const pause: number | undefined = lastError?.retryAfterMs;
+  // @ts-expect-error: a partition that stalled is not how the connection is
+  const none = state.type === "stalled";
+  console.log(connection, times, isHealthy, unknown, pause, none);
+  return statuses.missed + linksLive + linksWanted + linksFailing;
 }

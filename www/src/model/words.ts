@@ -59,21 +59,6 @@ export function trouble(error: unknown): Trouble {
   return { title, advice, code, detail };
 }
 
-/** Why a WebSocket was closed, in words. */
-export function closeReason(code: number, reason: string): string {
-  const words: Record<number, string> = {
-    1000: "the other side said goodbye",
-    1001: "the other side went away",
-    1006: "the connection broke off",
-    1011: "the other side failed",
-    1012: "the other side is restarting",
-    1013: "the other side asks to try later",
-    1015: "TLS was refused",
-  };
-  const text = words[code] ?? "closed";
-  return reason ? `${text}: ${reason} (${code})` : `${text} (${code})`;
-}
-
 function codeOf(error: unknown): string {
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string") return error.code;
   return error instanceof Error ? error.name : "unknown";

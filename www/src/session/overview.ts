@@ -38,15 +38,13 @@ export class Overview {
   readonly trouble = signal<Trouble | undefined>(undefined);
   readonly updatedAt = signal(0);
   #consumer: ConsumerClient;
-  #answered: () => void;
   #stopped = new AbortController();
   #lookNow: (() => void) | undefined;
   #nudged: ReturnType<typeof setTimeout> | undefined;
   #seen = new Map<string, { last: number; at: number; rate: number }>();
 
-  constructor(consumer: ConsumerClient, answered: () => void) {
+  constructor(consumer: ConsumerClient) {
     this.#consumer = consumer;
-    this.#answered = answered;
   }
 
   /** Looks once, and then for as long as the session lasts. Fails when the first look does. */
@@ -90,7 +88,6 @@ export class Overview {
       partitions.push(...(await Promise.all(ids.map((id) => this.#partition(id)))));
     }
     if (this.#stopped.signal.aborted) return;
-    this.#answered();
     this.hub.value = { name: properties.name, createdAt: properties.createdAt, partitions };
     this.updatedAt.value = Date.now();
   }

@@ -27,19 +27,15 @@ export class Session {
     listLimit: number,
   ) {
     this.status = new Status(journal);
-    this.#clients = clientsOf(target, (change) => this.status.socket(change));
+    this.#clients = clientsOf(target);
     const { consumer, producer } = this.#clients;
-    const heard = (): void => this.status.answered(host);
-    this.overview = new Overview(consumer, heard);
-    const came = (): void => {
-      heard();
-      this.overview.nudge();
-    };
+    this.status.listen(consumer, producer);
+    this.overview = new Overview(consumer);
     this.tail = new Tail(consumer, {
       meter: this.meter,
       journal,
       limit: listLimit,
-      heard: came,
+      heard: () => this.overview.nudge(),
       partitions: () => this.overview.hub.peek()?.partitions.map(({ id }) => id) ?? [],
     });
     this.sender = new Sender(producer, this.meter);

@@ -1,63 +1,142 @@
 import { computed, signal } from "@preact/signals";
-import type { SocketChange } from "../client.ts";
+import type { ConsumerClient, ProducerClient, Status as ClientStatus } from "../client.ts";
 import { duration } from "../model/format.ts";
-import { closeReason } from "../model/words.ts";
+import { partitionOf, reason, said } from "../model/status-words.ts";
 import type { Journal } from "./journal.ts";
 
 export type Connection =
-  | { readonly state: "connecting" }
+  | { readonly state: "connecting"; readonly attempt: number }
   | { readonly state: "connected"; readonly resumed?: string }
-  | { readonly state: "reconnecting"; readonly since: number; readonly attempts: number; readonly why: string }
+  | { readonly state: "reconnecting"; readonly since: number; readonly attempt: number; readonly why: string }
+  /** Nothing is wrong: the next call connects. */
+  | { readonly state: "idle" }
   | { readonly state: "closed" };
 
-/** How long it is said that a connection is back. */
+/** What is to be known about a partition that is being read, beyond its events. */
+export type Flow = "down" | "stalled" | "resumed";
+
+/** How long it is said that a connection or a partition is back. */
 const RESUMED_SHOWN_MS = 10_000;
 
-/** Whether the reading connection stands, as its sockets and the answers that come over them tell. */
+/** How the connections are, as the clients tell. What is shown is the one that is read from; both go into the journal. */
 export class Status {
-  readonly connection = signal<Connection>({ state: "connecting" });
+  readonly connection = signal<Connection>({ state: "idle" });
   readonly connected = computed(() => this.connection.value.state === "connected");
-  #journal: Journal;
-  #fades: ReturnType<typeof setTimeout> | undefined;
+  /** By partition: those that there is something to say about. */
+  readonly flows = signal<ReadonlyMap<string, Flow>>(new Map());
+  readonly #journal: Journal;
+  readonly #stop = new AbortController();
+  readonly #fading = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(journal: Journal) {
     this.#journal = journal;
   }
 
-  /** A socket was opened, is open, or is closed. */
-  socket(change: SocketChange): void {
-    const now = this.connection.value;
-    if (now.state === "closed") return;
-    if (change.state === "opening" && now.state === "reconnecting") {
-      this.connection.value = { ...now, attempts: now.attempts + 1 };
-    } else if (change.state === "closed" && now.state === "connected") {
-      const why = closeReason(change.code, change.reason);
-      this.connection.value = { state: "reconnecting", since: Date.now(), attempts: 0, why };
-      this.#journal.say(`Connection lost: ${why}. Reconnecting.`, "bad");
-    }
-  }
-
-  /** The service answered. Only this makes a connection one: an open socket may still be refused. */
-  answered(host: string): void {
-    const now = this.connection.value;
-    if (now.state === "connected" || now.state === "closed") return;
-    clearTimeout(this.#fades);
-    if (now.state === "connecting") {
-      this.connection.value = { state: "connected" };
-      this.#journal.say(`Connected to ${host}.`, "good");
-      return;
-    }
-    const attempts = now.attempts === 1 ? "1 attempt" : `${now.attempts} attempts`;
-    const resumed = `Resumed after ${duration(Date.now() - now.since)} (${attempts}).`;
-    this.#journal.say(resumed, "good");
-    this.connection.value = { state: "connected", resumed };
-    this.#fades = setTimeout(() => {
-      if (this.connection.peek().state === "connected") this.connection.value = { state: "connected" };
-    }, RESUMED_SHOWN_MS);
+  /** Listens for as long as the clients live. */
+  listen(consumer: ConsumerClient, producer: ProducerClient): void {
+    void this.#follow(consumer, (status) => this.#reading(status));
+    void this.#follow(producer, (status) => this.#note(status, "Sending: "));
   }
 
   closed(): void {
-    clearTimeout(this.#fades);
+    this.#stop.abort();
+    for (const timer of this.#fading) clearTimeout(timer);
     this.connection.value = { state: "closed" };
+  }
+
+  async #follow(client: ConsumerClient | ProducerClient, heard: (status: ClientStatus) => void): Promise<void> {
+    const statuses = client.status();
+    this.#stop.signal.addEventListener("abort", () => void statuses.return());
+    let isFirst = true;
+    let missed = 0;
+    for await (const status of statuses) {
+      // The present state is no news.
+      if (!isFirst) heard(status);
+      isFirst = false;
+      if (statuses.missed > missed) this.#journal.say(`${statuses.missed - missed} things happened too fast to be told.`, "bad");
+      missed = statuses.missed;
+    }
+  }
+
+  #reading(status: ClientStatus): void {
+    this.#show(status);
+    this.#note(status, "");
+  }
+
+  #note(status: ClientStatus, of: string): void {
+    // Disconnecting is said by who does it.
+    if (status.type === "closed") return;
+    const { text, tone } = said(status);
+    this.#journal.say(`${of}${text}`, tone);
+  }
+
+  #show(status: ClientStatus): void {
+    const now = this.connection.peek();
+    switch (status.type) {
+      case "connecting":
+        if (now.state === "reconnecting") this.connection.value = { ...now, attempt: status.attempt };
+        else this.connection.value = { state: "connecting", attempt: status.attempt };
+        return;
+      case "connected":
+        this.#connected(now);
+        return;
+      case "disconnected":
+        this.connection.value = status.cause ? this.#lost(now, status.cause, 0) : { state: "idle" };
+        return;
+      case "reconnecting":
+        this.connection.value = this.#lost(now, status.cause, status.attempt);
+        return;
+      case "stalled":
+        this.#flow(status.partition, "stalled");
+        return;
+      case "detached": {
+        const partition = partitionOf(status.entity);
+        if (partition !== undefined && status.cause) this.#flow(partition, "down");
+        return;
+      }
+      case "resumed":
+        this.#flow(status.partition, "resumed");
+        this.#later(() => {
+          if (this.flows.peek().get(status.partition) === "resumed") this.#flow(status.partition, undefined);
+        });
+        return;
+    }
+  }
+
+  /** A connection that was never up is being made still. */
+  #lost(now: Connection, cause: Error, attempt: number): Connection {
+    if (now.state === "reconnecting") return { ...now, attempt: Math.max(attempt, now.attempt), why: reason(cause) };
+    if (now.state === "connecting") return { state: "connecting", attempt: Math.max(attempt, now.attempt) };
+    return { state: "reconnecting", since: Date.now(), attempt, why: reason(cause) };
+  }
+
+  #connected(now: Connection): void {
+    if (now.state !== "reconnecting") {
+      this.connection.value = { state: "connected" };
+      return;
+    }
+    const attempts = now.attempt <= 1 ? "1 attempt" : `${now.attempt} attempts`;
+    const resumed = `Resumed after ${duration(Date.now() - now.since)} (${attempts}).`;
+    this.#journal.say(resumed, "good");
+    const shown: Connection = { state: "connected", resumed };
+    this.connection.value = shown;
+    this.#later(() => {
+      if (this.connection.peek() === shown) this.connection.value = { state: "connected" };
+    });
+  }
+
+  #flow(partition: string, flow: Flow | undefined): void {
+    const flows = new Map(this.flows.peek());
+    if (flow === undefined) flows.delete(partition);
+    else flows.set(partition, flow);
+    this.flows.value = flows;
+  }
+
+  #later(work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#fading.delete(timer);
+      work();
+    }, RESUMED_SHOWN_MS);
+    this.#fading.add(timer);
   }
 }

@@ -2,9 +2,11 @@ import type { JSX } from "preact";
 import { ago, clock, count, dateTime, plural, short } from "../model/format.ts";
 import type { Hub, Partition } from "../session/overview.ts";
 import type { Session } from "../session/session.ts";
+import type { Flow } from "../session/status.ts";
 import { ALL } from "../session/tail.ts";
 import { app } from "./app.ts";
 import { Charts } from "./charts.tsx";
+import { Icon } from "./icons.tsx";
 import { TroubleBox } from "./trouble-box.tsx";
 
 /** The hub, its partitions, the charts, and what happened. */
@@ -47,6 +49,7 @@ function Partitions({ session, hub }: { session: Session; hub: Hub }): JSX.Eleme
             read={read === partition.id || read === ALL}
             only={read === partition.id}
             behind={behind(session, partition)}
+            flow={session.status.flows.value.get(partition.id)}
           />
         ))}
       </ul>
@@ -61,9 +64,17 @@ interface RowProps {
   read: boolean;
   only: boolean;
   behind: number | undefined;
+  flow: Flow | undefined;
 }
 
-function PartitionRow({ partition, share, now, read, only, behind }: RowProps): JSX.Element {
+/** What there is to say about reading a partition. */
+const FLOWS: Readonly<Record<Flow, readonly [tone: string, text: string, meaning: string]>> = {
+  down: ["bad", "link down", "The link to this partition is down; it is made anew, and reading goes on behind the last event"],
+  stalled: ["bad", "stalled", "Events of this partition do not arrive; its link is made anew"],
+  resumed: ["good", "resumed", "Reading this partition goes on behind the last event"],
+};
+
+function PartitionRow({ partition, share, now, read, only, behind, flow }: RowProps): JSX.Element {
   const { id, first, last, kept, lastTime, rate } = partition;
   return (
     <li>
@@ -84,14 +95,28 @@ function PartitionRow({ partition, share, now, read, only, behind }: RowProps): 
         <span class="partition-range">
           {kept === 0 ? (last < 0 ? "nothing yet" : `next ${count(last + 1)}`) : `${count(first)} – ${count(last)}`}
         </span>
-        <span class="partition-when">
-          {behind ? `${short(behind)} behind` : lastTime ? ago(lastTime, Math.max(now, lastTime.getTime())) : ""}
-        </span>
+        {flow ? (
+          <FlowBadge flow={flow} />
+        ) : (
+          <span class="partition-when">
+            {behind ? `${short(behind)} behind` : lastTime ? ago(lastTime, Math.max(now, lastTime.getTime())) : ""}
+          </span>
+        )}
         <span class="partition-bar" aria-hidden="true">
           <span style={{ transform: `scaleX(${share})` }} />
         </span>
       </button>
     </li>
+  );
+}
+
+function FlowBadge({ flow }: { flow: Flow }): JSX.Element {
+  const [tone, text, meaning] = FLOWS[flow];
+  return (
+    <span class={`partition-when flow ${tone}`} title={meaning}>
+      {tone === "bad" && <Icon name="warn" />}
+      {text}
+    </span>
   );
 }
 

@@ -98,11 +98,13 @@ function StatusPill({ connection }: { connection: Connection }): JSX.Element {
 function said(connection: Connection): readonly [tone: string, text: string] {
   switch (connection.state) {
     case "connecting":
-      return ["busy", "Connecting"];
+      return ["busy", connection.attempt > 1 ? `Connecting, attempt ${connection.attempt}` : "Connecting"];
     case "connected":
       return ["good", "Connected"];
     case "reconnecting":
-      return ["bad", connection.attempts > 1 ? `Reconnecting, attempt ${connection.attempts}` : "Reconnecting"];
+      return ["bad", connection.attempt > 1 ? `Reconnecting, attempt ${connection.attempt}` : "Reconnecting"];
+    case "idle":
+      return ["", "Idle"];
     case "closed":
       return ["", "Disconnected"];
   }

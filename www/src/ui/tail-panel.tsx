@@ -240,7 +240,7 @@ function Connectivity({ session }: { session: Session }): JSX.Element | null {
       <span class="spinner" aria-hidden="true" />
       <p>
         <strong>Connection lost</strong> at {clock(new Date(connection.since), false)}: {connection.why}.{" "}
-        {connection.attempts > 1 ? `Reconnecting, attempt ${connection.attempts}.` : "Reconnecting."} The tail goes on behind
+        {connection.attempt > 1 ? `Reconnecting, attempt ${connection.attempt}.` : "Reconnecting."} The tail goes on behind
         the last event it took.
       </p>
     </div>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { closeReason, trouble } from "../../src/model/words.ts";
+import { trouble } from "../../src/model/words.ts";
 
 /** As in src/error.rs. */
 const CODES = [
@@ -26,10 +26,4 @@ test("what is no error of the client is said as it is", () => {
   assert.deepEqual(trouble(new TypeError("boom")).code, "TypeError");
   assert.equal(trouble("text").detail, "text");
   assert.match(trouble(undefined).title, /unexpected/);
-});
-
-test("a socket's end is said in words and with its code", () => {
-  assert.equal(closeReason(1006, ""), "the connection broke off (1006)");
-  assert.equal(closeReason(1001, "bye"), "the other side went away: bye (1001)");
-  assert.equal(closeReason(4000, ""), "closed (4000)");
 });
