@@ -28,7 +28,8 @@ pub mod simulation;
 
 pub use amqp::message::{Body, Properties};
 pub use client::{
-    AccessToken, ClientBuilder, ClientOptions, Health, Status, StatusStream, TokenProvider, Transport,
+    AccessToken, Check, ClientBuilder, ClientOptions, Diagnosis, Health, Status, StatusStream, TokenProvider,
+    Transport, Verdict,
 };
 pub use consumer::{AllPartitions, ConsumerClient, EventStream, PartitionReader};
 pub use dialect::event::EventData;

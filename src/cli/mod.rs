@@ -3,6 +3,7 @@
 mod connect;
 mod console;
 mod demo;
+mod diagnose;
 mod emulator;
 mod explain;
 mod info;
@@ -54,6 +55,8 @@ enum Command {
     Send(send::SendArgs),
     /// Print events: those that are there, or those that come
     Receive(receive::ReceiveArgs),
+    /// Find out what works, and what does not, on the way to a hub
+    Diagnose(diagnose::DiagnoseArgs),
     /// Explain an error's code: what it means, when it happens, what to do
     Explain(explain::ExplainArgs),
 }
@@ -66,6 +69,7 @@ impl Command {
             Command::Info(args) => args.run().await,
             Command::Send(args) => args.run().await,
             Command::Receive(args) => args.run().await,
+            Command::Diagnose(args) => args.run().await,
             Command::Explain(args) => args.run(),
         }
     }

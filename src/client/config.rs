@@ -8,6 +8,7 @@ use crate::model::retry::RetryOptions;
 use crate::runtime::{Endpoint, Trust};
 
 /// Everything a connection needs to know.
+#[derive(Clone)]
 pub(crate) struct Config {
     /// Where to dial.
     pub(crate) endpoint: Endpoint,

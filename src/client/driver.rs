@@ -31,7 +31,7 @@ const TURNS: u32 = 16;
 /// How long the peer may take to answer our `close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that lasted this long was a good one: when it breaks, the next is made at once.
-const GOOD_LIFE: Duration = Duration::from_secs(5);
+pub(super) const GOOD_LIFE: Duration = Duration::from_secs(5);
 
 /// The task of one client.
 pub(super) struct Driver {

@@ -186,9 +186,7 @@ impl Driver {
         let was_up = std::mem::replace(&mut link.was_up, true);
         let is_told_down = std::mem::take(&mut link.is_told_down);
         link.attempt_ends = None;
-        if link.failed == 0 {
-            link.failing_since = None;
-        }
+        link.live_since = Some(now);
         let back = match &mut link.role {
             Role::Sender(sending) => {
                 sending.sender.note(true, false);

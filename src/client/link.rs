@@ -1,9 +1,12 @@
 //! A link as the connection's task sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::driver::GOOD_LIFE;
+use super::pause;
 use super::receiver::{Failure, Receiver, Taken};
 use super::sender::{Reach, Sender};
 use super::watch::{Look, Watch, has_newer};
@@ -22,8 +25,11 @@ pub(super) struct Link {
     /// What a token has to be for.
     pub(super) audience: String,
     pub(super) stage: Stage,
-    /// Failures since the link last carried something.
+    /// Attempts in a row that failed; the loss of what was up is the first.
     pub(super) failed: u32,
+    /// How often in a row it was up for a short time only, and carried nothing.
+    pub(super) flaps: u32,
+    pub(super) live_since: Option<Moment>,
     pub(super) failing_since: Option<Moment>,
     /// The last of the failures.
     pub(super) last_error: Option<Error>,
@@ -107,6 +113,8 @@ impl Link {
             audience: String::new(),
             stage: Stage::Idle,
             failed: 0,
+            flaps: 0,
+            live_since: None,
             failing_since: None,
             last_error: None,
             attempt_ends: None,
@@ -115,6 +123,18 @@ impl Link {
             is_told_down: false,
             armed: None,
             is_in_line: false,
+        }
+    }
+
+    /// The pause before the next attempt when it ends with `error` now. What worked until now is tried again at once, unless it
+    /// never works for long.
+    pub(super) fn next_pause(&self, error: &Error, retry: &RetryOptions, now: Moment) -> Duration {
+        let had_good_life = self.live_since.is_some_and(|since| now - since >= GOOD_LIFE);
+        match self.stage {
+            Stage::Live(_) if error.kind() == ErrorKind::ServerBusy => pause(retry, self.flaps + 1, error),
+            Stage::Live(_) if had_good_life || self.flaps == 0 => Duration::ZERO,
+            Stage::Live(_) => pause(retry, self.flaps, error),
+            _ => pause(retry, self.failed + 1, error),
         }
     }
 
@@ -129,6 +149,7 @@ impl Link {
     /// The link has carried something: earlier failures do not count any more.
     pub(super) fn carried(&mut self) {
         self.failed = 0;
+        self.flaps = 0;
         self.failing_since = None;
         self.last_error = None;
     }
@@ -136,10 +157,16 @@ impl Link {
     /// Counts a failure, and tells the callers whose attempts or patience it ends; whether others still wait. The next attempt
     /// begins at `next`.
     pub(super) fn suffer(&mut self, error: &Error, retry: &RetryOptions, now: Moment, next: Moment) -> bool {
+        let was_live = matches!(self.stage, Stage::Live(_));
+        if was_live {
+            // It had been attached: what came before is over, however long ago.
+            (self.failed, self.failing_since) = (0, None);
+            let is_short = self.live_since.is_none_or(|since| now - since < GOOD_LIFE);
+            self.flaps = if is_short { self.flaps + 1 } else { 0 };
+        }
         self.failed += 1;
         self.last_error = Some(error.clone());
         let since = *self.failing_since.get_or_insert(now);
-        let was_live = matches!(self.stage, Stage::Live(_));
         match &mut self.role {
             Role::Sender(sending) => {
                 sending.pause = None;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::authorization::Claim;
 use super::driver::{Driver, Line};
 use super::link::{Link, Receiving, Role, Sending, Stage};
-use super::pause;
 use super::receiver::{Failure, ReceiverSpec};
 use super::sender::Pumped;
 use super::shared::{Key, Registered, closed};
@@ -133,11 +132,7 @@ impl Driver {
             error = error.with_transient(true);
         }
         let is_busy = error.kind() == ErrorKind::ServerBusy;
-        // What worked until now is tried again at once.
-        let delay = match was_live && link.failed == 0 && !is_busy {
-            true => Duration::ZERO,
-            false => pause(retry, link.failed + 1, &error),
-        };
+        let delay = link.next_pause(&error, retry, now);
         let is_wanted = link.suffer(&error, retry, now, now + delay);
         if is_idle {
             link.carried();

@@ -8,6 +8,7 @@ mod builder;
 mod config;
 mod credential;
 mod crowd;
+mod diagnosis;
 mod driver;
 mod endpoint;
 mod events;
@@ -34,6 +35,9 @@ pub(crate) use builder::FromClient;
 pub(crate) use builder::Setup;
 pub use credential::{AccessToken, TokenProvider};
 pub(crate) use crowd::Crowd;
+#[allow(unused_imports, reason = "the crate's own clients and its command line name it")]
+pub(crate) use diagnosis::Needs;
+pub use diagnosis::{Check, Diagnosis, Verdict};
 pub use options::{ClientOptions, Transport};
 pub(crate) use receiver::{ReceiverHandle, ReceiverSpec, Taken};
 pub(crate) use sender::{Message, SenderHandle, Submission};
@@ -93,6 +97,11 @@ impl Client {
     /// How things are.
     pub(crate) fn health(&self) -> Health {
         self.0.shared.health()
+    }
+
+    /// What works, and what does not, on the way to the hub. Uses connections of its own.
+    pub(crate) async fn diagnose(&self, needs: Needs, group: &str) -> Diagnosis {
+        diagnosis::run(&self.0.shared.config, needs, group).await
     }
 
     /// Closes the connection for every clone. Resolves when it is down.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reader::{AllPartitions, PartitionReader};
-use crate::client::{Client, ClientBuilder, FromClient, Health, StatusStream};
+use crate::client::{Client, ClientBuilder, Diagnosis, FromClient, Health, Needs, StatusStream};
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind, shown};
@@ -134,6 +134,24 @@ impl ConsumerClient {
     /// How this client is doing at the moment, without asking the service: for probes.
     pub fn health(&self) -> Health {
         self.client.health()
+    }
+
+    /// Finds out what works, and what does not, on the way to the event hub: name, socket, TLS, WebSocket, AMQP, token, hub, the right
+    /// *Listen*, and the clock. Makes connections of its own, sends and takes no event, and ends within 30 seconds, whatever hangs.
+    ///
+    /// ```
+    /// # async fn example(consumer: eventhubs::ConsumerClient) {
+    /// let diagnosis = consumer.diagnose().await;
+    /// for check in &diagnosis.checks {
+    ///     println!("{}: {} {}", check.name, check.verdict.code(), check.detail);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn diagnose(&self) -> Diagnosis {
+        self.client.diagnose(Needs::Listen, &self.consumer_group).await
     }
 
     /// Closes the connection, for every clone of this client and every stream: what has arrived can still be

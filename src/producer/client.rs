@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{BatchOptions, EventBatch};
 use super::send_all;
-use crate::client::{Client, ClientBuilder, FromClient, Health, Message, SenderHandle, StatusStream};
+use crate::client::{
+    Client, ClientBuilder, Diagnosis, FromClient, Health, Message, Needs, SenderHandle, StatusStream,
+};
 use crate::dialect::address::Address;
+use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::dialect::codec;
 use crate::dialect::event::EventData;
 use crate::dialect::management::{HubProperties, PartitionProperties};
@@ -272,6 +275,24 @@ impl ProducerClient {
     /// How this client is doing at the moment, without asking the service: for probes.
     pub fn health(&self) -> Health {
         self.0.client.health()
+    }
+
+    /// Finds out what works, and what does not, on the way to the event hub: name, socket, TLS, WebSocket, AMQP, token, hub, the right
+    /// *Send*, and the clock. Makes connections of its own, sends and takes no event, and ends within 30 seconds, whatever hangs.
+    ///
+    /// ```
+    /// # async fn example(producer: eventhubs::ProducerClient) {
+    /// let diagnosis = producer.diagnose().await;
+    /// for check in &diagnosis.checks {
+    ///     println!("{}: {} {}", check.name, check.verdict.code(), check.detail);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn diagnose(&self) -> Diagnosis {
+        self.0.client.diagnose(Needs::Send, DEFAULT_CONSUMER_GROUP).await
     }
 
     /// Closes the connection, for every clone of this client. Calls that are under way fail with

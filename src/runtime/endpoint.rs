@@ -1,6 +1,7 @@
 //! Where to dial, and why dialling failed.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A place to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,16 @@ pub(crate) enum Framing {
     Stream,
     /// Binary WebSocket messages.
     WebSocket,
+}
+
+/// A step of dialling that has been taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// `dns`, `socket`, `tls` or `websocket`.
+    pub(crate) name: &'static str,
+    /// What came of it, for people.
+    pub(crate) detail: String,
+    pub(crate) took: Duration,
 }
 
 /// Why a place could not be reached.

@@ -18,8 +18,8 @@ pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[allow(unused_imports, reason = "JavaScript's options name it, the emulator's bindings do not")]
 pub(crate) use platform::Constructor;
 pub(crate) use platform::{
-    BoxFuture, NoRuntime, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, random_bytes,
-    spawn, unix_now,
+    BoxFuture, NoRuntime, SEES_STEPS, Socket, SocketError, Timer, Trust, broken, dial, give_way, now, probe,
+    random_bytes, spawn, unix_now,
 };
 
 /// What only a machine of one's own has.

@@ -5,6 +5,7 @@
 
 mod authorization;
 mod bad_input;
+mod diagnosis;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -423,6 +423,31 @@ async fn a_reader_of_new_events_that_has_none_yet_misses_none_while_its_link_is_
 }
 
 #[test]
+async fn a_reader_that_comes_back_every_time_is_never_given_up_on() {
+    let attached = Arc::new(AtomicUsize::new(0));
+    let count = attached.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        if let Event::Credit { link, .. } = seen.event
+            && is_partition(seen.state.address(*link))
+            && engine.sendable(*link) > 0
+        {
+            match count.fetch_add(1, Ordering::SeqCst) {
+                // More often than attempts are allowed, without an event in between.
+                0..6 => engine.detach(*link, true, Some(AmqpError::new("amqp:internal-error", "oops"))),
+                6 => engine.send(*link, event(1, "100")).unwrap(),
+                _ => {}
+            }
+        }
+        Then::AsUsual
+    })
+    .await;
+    let retry = RetryOptions { max_attempts: 2, ..impatient() };
+    let reader = consumer_of(&peer, retry).partition("0").from(StartPosition::earliest());
+    let mut events = soon(reader.open()).await.unwrap();
+    assert_eq!(take(&mut events, 1).await[0].sequence_number(), 1);
+}
+
+#[test]
 async fn a_receiver_ends_by_its_total_deadline() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,

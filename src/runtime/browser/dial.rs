@@ -8,7 +8,8 @@ use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::WebSocket;
 
-use super::super::endpoint::{DialError, Endpoint, Framing};
+use super::super::endpoint::{DialError, Endpoint, Framing, Step};
+use super::clock::now;
 use super::socket::Socket;
 
 /// Where Event Hubs listens for WebSockets.
@@ -85,6 +86,25 @@ pub(crate) async fn dial(endpoint: Endpoint, trust: Trust) -> Result<Socket, Dia
     let mut socket = Socket::new(construct(&endpoint, &trust)?);
     poll_fn(|cx| socket.poll_open(cx)).await?;
     Ok(socket)
+}
+
+/// Whether the steps on the way to a WebSocket are told: a page learns of none.
+pub(crate) const SEES_STEPS: bool = false;
+
+/// As [`dial`], telling what it has done.
+pub(crate) async fn probe(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    steps: &mut Vec<Step>,
+) -> Result<(), DialError> {
+    let start = now();
+    drop(dial(endpoint.clone(), trust.clone()).await?);
+    steps.push(Step {
+        name: "websocket",
+        detail: "the server speaks AMQP over WebSockets".to_owned(),
+        took: now() - start,
+    });
+    Ok(())
 }
 
 fn construct(endpoint: &Endpoint, trust: &Trust) -> Result<WebSocket, DialError> {

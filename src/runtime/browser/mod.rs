@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 
 pub(crate) use clock::{Timer, now, unix_now};
-pub(crate) use dial::{Constructor, Trust, dial};
+pub(crate) use dial::{Constructor, SEES_STEPS, Trust, dial, probe};
 pub(crate) use futures::future::LocalBoxFuture as BoxFuture;
 pub(crate) use socket::{Socket, SocketError, broken};
 pub(crate) use yielding::give_way;

@@ -1,10 +1,12 @@
 //! From an endpoint to a connected socket.
 
 use std::io;
+use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
-use super::super::endpoint::{DialError, Endpoint, Framing, Security};
+use super::super::endpoint::{DialError, Endpoint, Framing, Security, Step};
+use super::clock::now;
 use super::socket::Socket;
 use super::stream::ByteStream;
 use super::tls::Trust;
@@ -12,16 +14,55 @@ use super::websocket::WebSocket;
 
 /// Connects to `endpoint`. Has no deadline of its own: whoever waits sets one.
 pub(crate) async fn dial(endpoint: Endpoint, trust: Trust) -> Result<Socket, DialError> {
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(tcp_error)?;
+    connect(&endpoint, &trust, &mut Vec::new()).await
+}
+
+/// Whether the steps on the way to a connection are told.
+pub(crate) const SEES_STEPS: bool = true;
+
+/// As [`dial`], telling what it has done.
+pub(crate) async fn probe(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    steps: &mut Vec<Step>,
+) -> Result<(), DialError> {
+    connect(endpoint, trust, steps).await.map(drop)
+}
+
+async fn connect(endpoint: &Endpoint, trust: &Trust, steps: &mut Vec<Step>) -> Result<Socket, DialError> {
+    let mut start = now();
+    let mut step = |name, detail| {
+        let took = now() - start;
+        start = now();
+        steps.push(Step { name, detail, took });
+    };
+    let addresses: Vec<SocketAddr> = lookup_host((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|error| DialError::transient(format!("the host name cannot be resolved: {error}")))?
+        .collect();
+    let listed: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    step("dns", listed.join(", "));
+    let stream = TcpStream::connect(addresses.as_slice()).await.map_err(tcp_error)?;
+    step(
+        "socket",
+        stream.peer_addr().map_or_else(|error| error.to_string(), |peer| format!("connected to {peer}")),
+    );
     // With Nagle's algorithm on, small frames wait for the peer's delayed acknowledgement: 40–90 ms a turn.
     stream.set_nodelay(true).map_err(tcp_error)?;
     let stream = match endpoint.security {
         Security::Plain => ByteStream::Plain(stream),
         Security::Tls => ByteStream::Tls(Box::new(trust.connect(&endpoint.host, stream).await?)),
     };
+    if endpoint.security == Security::Tls {
+        step("tls", format!("the certificate is one of '{}', and trusted", endpoint.host));
+    }
     match endpoint.framing {
         Framing::Stream => Ok(Socket::stream(stream)),
-        Framing::WebSocket => WebSocket::connect(&endpoint, stream).await.map(Socket::websocket),
+        Framing::WebSocket => {
+            let socket = WebSocket::connect(endpoint, stream).await?;
+            step("websocket", "the server speaks AMQP over WebSockets".to_owned());
+            Ok(Socket::websocket(socket))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::task::Context;
 use crate::error::Error;
 
 pub(crate) use clock::{Timer, now, unix_now};
-pub(crate) use dial::dial;
+pub(crate) use dial::{SEES_STEPS, dial, probe};
 pub(crate) use futures::future::BoxFuture;
 pub(crate) use socket::Socket;
 pub(crate) use std::io::Error as SocketError;
