@@ -16,9 +16,9 @@ use std::task::{Context, Poll};
 use super::endpoint;
 use crate::model::moment::Moment;
 use crate::model::value::Timestamp;
-use endpoint::{DialError, Endpoint};
+use endpoint::{DialError, Endpoint, Framing, Security, Step};
 
-pub(crate) use native::{BoxFuture, NoRuntime, SocketError, Trust, broken};
+pub(crate) use native::{BoxFuture, NoRuntime, SEES_STEPS, SocketError, Trust, broken};
 pub(crate) use socket::Socket;
 
 /// The present on the monotonic clock.
@@ -71,6 +71,29 @@ pub(crate) async fn dial(endpoint: Endpoint, trust: Trust) -> Result<Socket, Dia
             .map_err(DialError::transient),
         false => native::dial(endpoint, trust).await.map(Socket::Native),
     }
+}
+
+/// As [`dial`], telling what it has done; a world's network does it in one step.
+pub(crate) async fn probe(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    steps: &mut Vec<Step>,
+) -> Result<(), DialError> {
+    if !world::is_here() {
+        return native::probe(endpoint, trust, steps).await;
+    }
+    let start = now();
+    drop(dial(endpoint.clone(), trust.clone()).await?);
+    let all = [
+        ("dns", true),
+        ("socket", true),
+        ("tls", endpoint.security == Security::Tls),
+        ("websocket", endpoint.framing == Framing::WebSocket),
+    ];
+    for (name, _) in all.into_iter().filter(|(_, is_taken)| *is_taken) {
+        steps.push(Step { name, detail: "simulated".to_owned(), took: now() - start });
+    }
+    Ok(())
 }
 
 /// Wakes its task at a moment that may change all the time.
