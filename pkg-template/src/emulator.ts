@@ -11,14 +11,25 @@
  * @module
  */
 
-import { refusals, startBroker, type Broker } from "./emulator/broker.js";
+import { refusals, startBroker, type Broker, type Started } from "./emulator/broker.js";
 import { emulatorError, EventHubsError } from "./emulator/error.js";
+import { type EmulatorFaults, faultsOf } from "./emulator/faults.js";
 import { checkHub, checkOptions, type EmulatorOptions, type HubOptions } from "./emulator/options.js";
 import { text } from "./internal/check.js";
 import { Pump } from "./emulator/pump.js";
 import { socketsOf, type EmulatorWebSocketConstructor } from "./emulator/socket.js";
 import { now } from "./internal/tasks.js";
 
+export type {
+  EmulatorFault,
+  EmulatorFaults,
+  FaultDirection,
+  FaultKind,
+  FaultOccasion,
+  FaultOptions,
+  FaultScopeOptions,
+  FaultTimeOptions,
+} from "./emulator/faults.js";
 export type { EmulatorKey, EmulatorOptions, EmulatorRight, HubOptions } from "./emulator/options.js";
 export type { EmulatorWebSocket, EmulatorWebSocketConstructor } from "./emulator/socket.js";
 
@@ -43,21 +54,22 @@ const DEVELOPMENT_KEY = "SAS_KEY_VALUE";
 /**
  * A whole Event Hubs namespace in memory. Clients of this package find it by its connection string; the official SDK
  * is given its sockets as well: `{ webSocketOptions: { webSocket: emulator.WebSocket } }`.
- *
- * What can be done to make it fail on purpose will be its `faults`.
  */
 export class Emulator {
   /** What every client takes to connect. It holds the development key, which is no secret. */
   readonly connectionString: string;
   /** The class of the sockets that lead here, whatever their URL says. */
   readonly WebSocket: EmulatorWebSocketConstructor;
+  /** What goes wrong on purpose. */
+  readonly faults: EmulatorFaults;
   readonly #host: string;
   readonly #pump: Pump;
   #stopped: Promise<void> | undefined;
 
-  private constructor(host: string, broker: Broker) {
+  private constructor(host: string, { broker, Fault }: Started) {
     this.#host = host;
     this.#pump = new Pump(broker);
+    this.faults = faultsOf(this.#pump, Fault, (operation, work) => this.#do(operation, "", work));
     this.WebSocket = socketsOf(this.#pump);
     this.connectionString =
       `Endpoint=sb://${host};SharedAccessKeyName=RootManageSharedAccessKey;` +

@@ -10,6 +10,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
 use super::{ConnectionId, InPageEmulator, millis_from_moment, now_from_millis};
+use crate::broker::faults::{Fault, FaultError, FieldValue};
 use crate::broker::{
     AccessKey, AccessRule, HubConfig, HubError, HubInfo, NamespaceConfig, Retention, Rights, Scope,
 };
@@ -82,6 +83,35 @@ impl BrokerConfig {
         }
         let key = AccessKey::new(key);
         self.0.rules.push(AccessRule { key_name, key, rights, scope: Scope::Namespace });
+    }
+}
+
+/// What is to go wrong, collected bit by bit.
+#[wasm_bindgen]
+pub struct BrokerFault(Vec<(String, FieldValue)>);
+
+#[wasm_bindgen]
+impl BrokerFault {
+    /// Nothing yet.
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default, reason = "only JavaScript makes it")]
+    pub fn new() -> BrokerFault {
+        BrokerFault(Vec::new())
+    }
+
+    /// A field that is a text.
+    pub fn text(&mut self, name: String, value: String) {
+        self.0.push((name, FieldValue::Text(value)));
+    }
+
+    /// A field that is a number.
+    pub fn number(&mut self, name: String, value: f64) {
+        self.0.push((name, FieldValue::Number(value)));
+    }
+
+    /// A field that is true or false.
+    pub fn flag(&mut self, name: String, value: bool) {
+        self.0.push((name, FieldValue::Flag(value)));
     }
 }
 
@@ -211,6 +241,34 @@ impl Broker {
     #[wasm_bindgen(js_name = isFinished)]
     pub fn is_finished(&self, connection: u32) -> bool {
         self.emulator.is_finished(ConnectionId::from_number(connection))
+    }
+
+    /// Whether a connection that is over broke without a word, on purpose.
+    #[wasm_bindgen(js_name = wasDropped)]
+    pub fn was_dropped(&self, connection: u32) -> bool {
+        self.emulator.was_dropped(ConnectionId::from_number(connection))
+    }
+
+    /// Sets a fault; its number.
+    pub fn inject(&self, fault: BrokerFault, now: f64, unix: f64) -> Result<f64, JsValue> {
+        let wrong = |error: FaultError| coded("invalid-argument", &error);
+        let fields = fault.0.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let fault = Fault::from_fields(fields).map_err(wrong)?;
+        let guard =
+            self.emulator.namespace().faults().inject(fault, now_from_millis(now, unix)).map_err(wrong)?;
+        Ok(guard.keep() as f64)
+    }
+
+    /// How often a fault has struck; nothing when it has ended.
+    #[wasm_bindgen(js_name = faultHits)]
+    pub fn fault_hits(&self, fault: f64) -> Option<f64> {
+        self.emulator.namespace().faults().get(fault as u64).map(|info| info.hits as f64)
+    }
+
+    /// Ends a fault.
+    #[wasm_bindgen(js_name = endFault)]
+    pub fn end_fault(&self, fault: f64) {
+        self.emulator.namespace().faults().end(fault as u64);
     }
 
     /// Forgets a connection.

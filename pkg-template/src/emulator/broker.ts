@@ -2,17 +2,24 @@
 // failure in it, concerns no other, and dropping it gives all of its memory back.
 
 import load from "#load-emulator";
-import { instantiate, type Broker, type BrokerConfig } from "../wasm/eventhubs-emulator.js";
+import { instantiate, type Broker, type BrokerConfig, type BrokerFault } from "../wasm/eventhubs-emulator.js";
 import { emulatorError, EventHubsError } from "./error.js";
 import type { Settings } from "./options.js";
 import { now } from "../internal/tasks.js";
 
-export type { Broker };
+export type { Broker, BrokerFault };
+
+/** A broker, and what of its instance is needed to tell it of faults. */
+export interface Started {
+  broker: Broker;
+  /** The class of what is to go wrong. */
+  Fault: new () => BrokerFault;
+}
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** A namespace with the hubs of its settings. */
-export async function startBroker(name: string, settings: Settings): Promise<Broker> {
+export async function startBroker(name: string, settings: Settings): Promise<Started> {
   compiled ??= load();
   let module: WebAssembly.Module;
   try {
@@ -22,11 +29,11 @@ export async function startBroker(name: string, settings: Settings): Promise<Bro
     compiled = undefined;
     throw error;
   }
-  const { Broker, BrokerConfig } = await instantiate(module);
+  const { Broker, BrokerConfig, BrokerFault } = await instantiate(module);
   return refusals("start the emulator", name, () => {
     const broker = new Broker(config(new BrokerConfig(name), settings), now(), Date.now());
     for (const hub of settings.hubs) broker.createHub(hub.name, hub.partitions, hub.consumerGroups, now(), Date.now());
-    return broker;
+    return { broker, Fault: BrokerFault };
   });
 }
 

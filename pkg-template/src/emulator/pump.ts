@@ -32,6 +32,7 @@ const SWEEP_MS = 30_000;
 
 const GOING_AWAY: End = { code: 1001, reason: "the emulator stopped", clean: true };
 const OVER: End = { code: 1000, reason: "", clean: true };
+const BROKEN: End = { code: 1006, reason: "it broke on purpose", clean: false };
 
 /** One connection. */
 export class Pipe {
@@ -65,6 +66,8 @@ export class Pump {
   #allGone: (() => void) | undefined;
   /** Why the broker can do nothing more. */
   #failure: unknown;
+  /** Called after everything that may have changed something, and when there is nothing more to come. */
+  readonly watchers = new Set<() => void>();
 
   constructor(broker: Broker) {
     this.#broker = broker;
@@ -74,7 +77,13 @@ export class Pump {
   use<T>(work: (broker: Broker) => T): T {
     const result = this.#guard(work);
     this.#wake();
+    this.#tell();
     return result;
+  }
+
+  /** As {@link use}, for what changes nothing; `undefined` when there is no broker any more. */
+  look<T>(work: (broker: Broker) => T): T | undefined {
+    return this.#broker === undefined || this.#failure !== undefined ? undefined : this.#guard(work);
   }
 
   /** Connections that are there. */
@@ -137,6 +146,11 @@ export class Pump {
     const broker = this.#broker;
     this.#broker = undefined;
     if (this.#failure === undefined) broker?.free();
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const watcher of this.watchers) watcher();
   }
 
   #schedule(pipe: Pipe): void {
@@ -160,6 +174,7 @@ export class Pump {
         // Everything ends then; that was arranged when it failed.
         if (error !== this.#failure) throw error;
       } finally {
+        this.#tell();
         if (this.#queue.length > 0) this.#tasks.post();
       }
       if (told || now() >= end) return;
@@ -175,7 +190,9 @@ export class Pump {
     if (pipe.closing !== undefined && !rest) return this.#end(pipe, pipe.closing);
     const output = this.#guard((broker) => broker.takeOutput(pipe.id!, now(), Date.now()));
     this.#wake();
-    if (output === undefined && this.#guard((broker) => broker.isFinished(pipe.id!))) return this.#end(pipe, OVER);
+    if (output === undefined && this.#guard((broker) => broker.isFinished(pipe.id!))) {
+      return this.#end(pipe, this.#guard((broker) => broker.wasDropped(pipe.id!)) ? BROKEN : OVER);
+    }
     // Without output there is nothing to do but to read on; where even that is not possible, a deadline ends it.
     if (output !== undefined || rest) this.#schedule(pipe);
     this.#watch(pipe, pipe.id);
