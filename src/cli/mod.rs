@@ -6,6 +6,7 @@ mod demo;
 mod diagnose;
 mod emulator;
 mod explain;
+mod fault;
 mod info;
 mod position;
 mod receive;
@@ -49,6 +50,8 @@ enum Command {
     Emulator(emulator::EmulatorArgs),
     /// Publish 231 083 flight records, read them back, check every one, and show how fast that was
     Demo(demo::DemoArgs),
+    /// Have a running emulator go wrong on purpose: set, list and end faults
+    Fault(fault::FaultArgs),
     /// Show a hub and its partitions
     Info(info::InfoArgs),
     /// Publish lines, files or JSON
@@ -66,6 +69,7 @@ impl Command {
         match self {
             Command::Emulator(args) => args.run().await,
             Command::Demo(args) => args.run().await,
+            Command::Fault(args) => args.run().await,
             Command::Info(args) => args.run().await,
             Command::Send(args) => args.run().await,
             Command::Receive(args) => args.run().await,

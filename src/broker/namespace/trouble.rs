@@ -12,14 +12,20 @@ use crate::broker::hub::Hub;
 use crate::broker::journal::{HubId, HubRecord};
 use crate::broker::sync::Letter;
 use crate::dialect::conditions::SERVER_BUSY;
+use crate::model::moment::Moment;
 
 /// What the service says to a client that it throttles.
 pub(in crate::broker) const BUSY: &str = "The request was terminated because the entity is being throttled. Error code : 50002. \
                                Sub error : 102. Please wait 4 seconds and try again.";
 
 impl Namespace {
+    /// When [`look`](Self::look) is to be called at the latest, by somebody who waits and has no connection to do it.
+    pub(crate) fn next_errand(&self) -> Option<Moment> {
+        if self.shared.faults.any() { self.shared.faults.next_errand() } else { None }
+    }
+
     /// Does what faults have the namespace do by now.
-    pub(in crate::broker) fn look(&self, now: Now) {
+    pub(crate) fn look(&self, now: Now) {
         if !self.shared.faults.any() {
             return;
         }
