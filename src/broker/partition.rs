@@ -321,8 +321,11 @@ impl Partition {
             if due > now {
                 // It is still this call's turn: whoever publishes meanwhile waits behind.
                 drop(state);
-                let partition = self.clone();
-                return self.store.faults.put_off(due, move |now| partition.hand_over(now));
+                // What is put off must not keep alive whom it is put off for.
+                let partition = Arc::downgrade(self);
+                return self.store.faults.put_off(due, move |now| {
+                    partition.upgrade().into_iter().for_each(|partition| partition.hand_over(now));
+                });
             }
             let Some((_, batch)) = state.outbox.pop_front() else { continue };
             let failures = state.failures;

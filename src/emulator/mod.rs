@@ -23,6 +23,41 @@
 //! emulator.shutdown().await
 //! # }
 //! ```
+//!
+//! # Faults
+//!
+//! What a client makes of a failing service can be tried before the service fails: [`Emulator::faults`] in process,
+//! `POST /$faults` on the port, `eventhubs fault add` at the command line. A [`Fault`] is a kind, with a scope and a time.
+//!
+//! | kind | what happens | when, unless [`Fault::on`] says otherwise |
+//! |--|--|--|
+//! | `refuse` | new connections are refused | a connection is made |
+//! | `drop` | connections break without a word | now |
+//! | `half-open` | bytes are swallowed both ways or one way; the connection stays dead | always |
+//! | `delay`, `bandwidth` | bytes arrive late, or slowly | always |
+//! | `cut-frame` | the connection breaks in the middle of the next frame to the client | now |
+//! | `lose-ack` | a publication is stored, and its sender is never told (or the connection breaks) | a publication arrives |
+//! | `duplicate` | a publication is stored twice | a publication arrives |
+//! | `busy` | the service is throttled: rejected publications and links, status 503, detached readers | a publication arrives |
+//! | `detach`, `end`, `close` | links, sessions, connections end with any condition and text | now |
+//! | `refuse-token` | tokens are answered with a status of 300 to 599 | a token is put |
+//! | `expire-token` | grants are gone, links that need them are detached | now |
+//! | `steal-link` | readers lose their place to a higher epoch | now |
+//! | `stop-partition` | readers get nothing, publications are not stored and not answered | always |
+//! | `restart` | all connections break, and are refused for a while; memory may be lost | now |
+//! | `slow-disk` | publications are visible and acknowledged later | a publication arrives |
+//! | `skew-clock` | the calendar is off for tokens and enqueued times | always |
+//!
+//! *Now* is everything that is there when the fault starts, once, and nothing that comes later.
+//!
+//! ```sh
+//! curl -X POST localhost:5672/\$faults -d '{"kind":"detach","entity":"orders","on":"receive","after":3,"times":1}'
+//! curl localhost:5672/\$faults                # lists them, with how often each has struck
+//! curl -X DELETE localhost:5672/\$faults/1    # ends one; without a number all
+//! ```
+//!
+//! Where the development key opens the namespace, nothing has to be shown for this; otherwise a token that allows managing.
+//! Publications over HTTP meet `busy`, `slow-disk` and `skew-clock` only.
 
 mod clock;
 mod config;

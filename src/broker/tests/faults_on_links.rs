@@ -270,6 +270,23 @@ fn a_slow_disk_keeps_events_unseen_and_unanswered_in_order() {
 }
 
 #[test]
+fn what_is_put_off_keeps_nothing_alive() {
+    let namespace = namespace();
+    let faults = namespace.faults().clone();
+    let mut client = Client::new(&namespace);
+    let sender = client.sender("orders/Partitions/0").unwrap();
+    inject(&namespace, Fault::slow_disk(Duration::from_secs(3)), start()).keep();
+    client.post(sender, 0, text("slow"));
+    client.pump();
+    let partition = Arc::downgrade(&namespace.find("orders").unwrap().partitions[0]);
+    drop((client, namespace));
+    assert!(partition.upgrade().is_none());
+    faults.run_errands(seconds(3));
+    faults.clear();
+    assert!(!faults.any());
+}
+
+#[test]
 fn what_a_slow_disk_has_is_stored_although_the_sender_is_gone() {
     let namespace = namespace();
     let mut client = Client::new(&namespace);
