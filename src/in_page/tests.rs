@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::amqp::{CloseReason, Config, Connection, Event, Limits, SaslProfile};
 use crate::broker::HubConfig;
+use crate::broker::faults::Fault;
 use crate::model::value::Timestamp;
 
 fn at(seconds: u64) -> Now {
@@ -168,4 +169,34 @@ fn the_clocks_of_a_page_are_read_and_nonsense_is_the_origin() {
     for nonsense in [f64::NAN, -1.0, f64::INFINITY] {
         assert_eq!(now_from_millis(nonsense, 0.0).moment, Moment::ORIGIN);
     }
+}
+
+#[test]
+fn a_connection_that_breaks_on_purpose_is_over_without_a_word() {
+    let mut emulator = emulator();
+    let (mut client, id) = (client(), emulator.connect(at(0)).unwrap());
+    pump(&mut emulator, id, &mut client, at(0));
+    let faults = emulator.namespace().faults().clone();
+    let guard = faults.inject(Fault::drop_connections(), at(0)).unwrap();
+    assert_eq!(emulator.poll_woken(), Some(id));
+    assert!(pump(&mut emulator, id, &mut client, at(0)).is_empty());
+    assert!(emulator.is_finished(id) && emulator.was_dropped(id) && guard.hits() == 1);
+    let _guard = faults.inject(Fault::refuse(), at(0)).unwrap();
+    assert!(emulator.connect(at(0)).is_err());
+}
+
+#[test]
+fn a_slow_wire_is_not_fed_beyond_its_room() {
+    let mut emulator = emulator();
+    let (mut client, id) = (client(), emulator.connect(at(0)).unwrap());
+    pump(&mut emulator, id, &mut client, at(0));
+    let faults = emulator.namespace().faults().clone();
+    let _guard = faults.inject(Fault::bandwidth(100_000), at(0)).unwrap();
+    // Heartbeats, a megabyte of them.
+    let heartbeats = Bytes::from([0, 0, 0, 8, 2, 0, 0, 0].repeat(1 << 17));
+    emulator.feed(id, heartbeats, at(0));
+    assert!(!emulator.is_listening(id));
+    assert!(emulator.next_deadline(id).unwrap() < at(1).moment);
+    emulator.tick(id, at(1));
+    assert!(emulator.is_listening(id));
 }

@@ -309,17 +309,21 @@ impl Faults {
         self.shared.any.store(true, Ordering::Release);
     }
 
-    /// Does what was put off until now.
+    /// Does what was put off until now; everything, when the disk is no longer slow.
     pub(super) fn run_errands(&self, now: Now) {
         loop {
             let mut state = lock(&self.shared.state);
-            if state.errands.first().is_none_or(|errand| errand.at > now.moment) {
+            let is_slow = state
+                .set
+                .iter()
+                .any(|e| matches!(e.fault.kind, FaultKind::SlowDisk { .. }) && e.is_on(now.moment));
+            if state.errands.first().is_none_or(|errand| is_slow && errand.at > now.moment) {
                 return;
             }
             let errand = state.errands.remove(0);
             self.refresh(&state);
             drop(state);
-            (errand.run)(now.moment);
+            (errand.run)(now.moment.max(errand.at));
         }
     }
 
