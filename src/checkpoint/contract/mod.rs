@@ -9,12 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-
 use self::stage::Stage;
 use super::CheckpointStore;
 use super::deadline::within;
 use crate::error::Error;
+use crate::runtime::BoxFuture;
 
 /// How long a single promise may take. The longest one writes a thousand records.
 const PATIENCE: Duration = Duration::from_secs(120);
