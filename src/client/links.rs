@@ -126,10 +126,12 @@ impl Driver {
             true => tracing::debug!(link = %link.address(), %error, "idle link let go"),
             false => tracing::info!(link = %link.address(), %error, was_live, "link lost"),
         }
-        if let Role::Receiver(receiving) = &mut link.role
-            && receiving.lost(&error)
-        {
-            error = error.with_transient(true);
+        if let Role::Receiver(receiving) = &mut link.role {
+            // One of the readers that the service counts may be this one's own ghost, on a connection that it has not given up yet.
+            let is_ghost = link.was_up && error.kind() == ErrorKind::QuotaExceeded;
+            if receiving.lost(&error) || is_ghost {
+                error = error.with_transient(true);
+            }
         }
         let is_busy = error.kind() == ErrorKind::ServerBusy;
         let delay = link.next_pause(&error, retry, now);

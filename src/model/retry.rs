@@ -23,7 +23,9 @@ pub struct RetryOptions {
     /// By which share a pause is made longer or shorter at random, so that clients that failed together do not come
     /// back together: 0 (never) to 1. Default: 0.2.
     pub jitter: f64,
-    /// How long one attempt may take. Default: 60 s.
+    /// How long one attempt may take, whatever it waits for: a connection, a token, a link, the answer. So every call ends after
+    /// `max_attempts` times this and the pauses between them at the latest, also against a service that says nothing at all. Only a
+    /// stream that is attached waits for events without end. Default: 60 s.
     pub attempt_timeout: Duration,
     /// How long an operation may take over all, attempts and pauses together; `None` leaves the end to
     /// `max_attempts`. Default: none.

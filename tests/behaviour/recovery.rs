@@ -448,6 +448,36 @@ async fn a_reader_that_comes_back_every_time_is_never_given_up_on() {
 }
 
 #[test]
+async fn a_reader_that_its_own_ghost_keeps_out_tries_again() {
+    let attached = Arc::new(AtomicUsize::new(0));
+    let count = attached.clone();
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::AttachRequested { link, attach, .. } if is_partition(address(attach)) => {
+                if count.fetch_add(1, Ordering::SeqCst) == 1 {
+                    let text = "Exceeded the maximum number of allowed receivers per partition in a consumer group which is 5.";
+                    engine.refuse(*link, AmqpError::new("amqp:resource-limit-exceeded", text));
+                    return Then::Handled;
+                }
+            }
+            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
+                match count.load(Ordering::SeqCst) {
+                    1 => engine.detach(*link, true, Some(AmqpError::new("amqp:internal-error", "oops"))),
+                    _ => drop(engine.send(*link, event(1, "100"))),
+                }
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let reader = consumer_of(&peer, impatient()).partition("0").from(StartPosition::earliest());
+    let mut events = soon(reader.open()).await.unwrap();
+    assert_eq!(take(&mut events, 1).await[0].sequence_number(), 1);
+    assert_eq!(attached.load(Ordering::SeqCst), 3);
+}
+
+#[test]
 async fn a_receiver_ends_by_its_total_deadline() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,
