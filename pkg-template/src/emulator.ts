@@ -66,10 +66,10 @@ export class Emulator {
   readonly #pump: Pump;
   #stopped: Promise<void> | undefined;
 
-  private constructor(host: string, { broker, Fault }: Started) {
+  private constructor(host: string, started: Started) {
     this.#host = host;
-    this.#pump = new Pump(broker);
-    this.faults = faultsOf(this.#pump, Fault, (operation, work) => this.#do(operation, "", work));
+    this.#pump = new Pump(started);
+    this.faults = faultsOf(this.#pump, (operation, work) => this.#do(operation, "", work));
     this.WebSocket = socketsOf(this.#pump);
     this.connectionString =
       `Endpoint=sb://${host};SharedAccessKeyName=RootManageSharedAccessKey;` +

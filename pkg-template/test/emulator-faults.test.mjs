@@ -9,7 +9,7 @@ const to0 = { partitionId: "0" };
 
 async function first(consumer, count) {
   const texts = [];
-  for await (const event of consumer.receive({ partitionId: "0", from: "earliest" })) {
+  for await (const event of consumer.receive("0", { from: "earliest" })) {
     texts.push(event.text());
     if (texts.length === count) return texts;
   }
@@ -107,7 +107,7 @@ test("a reader's place is stolen, or it hears nothing until it is let", async (t
   const { emulator, producer, consumer } = await start(t);
   const sender = producer();
   await sender.send("one", to0);
-  const events = consumer().receive({ partitionId: "0", from: "earliest" })[Symbol.asyncIterator]();
+  const events = consumer().receive("0", { from: "earliest" })[Symbol.asyncIterator]();
   assert.equal((await events.next()).value.text(), "one");
   const stopped = emulator.faults.inject({ kind: "stop-partition", partition: "0", role: "receive" });
   await sender.send("two", to0);

@@ -123,14 +123,15 @@ export interface EmulatorFaults {
 type Do = <T>(operation: string, work: (broker: Broker) => T) => T;
 
 /** The faults of one emulator. */
-export function faultsOf(pump: Pump, Fault: new () => BrokerFault, run: Do): EmulatorFaults {
+export function faultsOf(pump: Pump, run: Do): EmulatorFaults {
   const set = new Set<SetFault>();
   return {
     inject(fault) {
       if (typeof fault !== "object" || fault === null || Array.isArray(fault)) {
         throw wrong("a fault", "an object such as { kind: \"drop\" }", fault);
       }
-      const id = run("inject the fault", (broker) => broker.inject(fields(new Fault(), fault), now(), Date.now()));
+      for (const [name, value] of Object.entries(fault) as [string, unknown][]) check(name, value);
+      const id = run("inject the fault", (broker) => broker.inject(fields(pump.newFault(), fault), now(), Date.now()));
       const made = new SetFault(id, pump, (made) => set.delete(made));
       set.add(made);
       return made;
@@ -191,13 +192,17 @@ class SetFault implements EmulatorFault {
   }
 }
 
+/** Whether it is a value at all; which it has to be is for the broker to say. */
+function check(name: string, value: unknown): void {
+  if (value === undefined || ["string", "number", "boolean"].includes(typeof value)) return;
+  throw wrong(`'${name}'`, "a text, a number, true or false", value);
+}
+
 function fields(to: BrokerFault, fault: object): BrokerFault {
   for (const [name, value] of Object.entries(fault) as [string, unknown][]) {
-    if (value === undefined) continue;
     if (typeof value === "string") to.text(name, value);
-    else if (typeof value === "number") to.number(name, value);
-    else if (typeof value === "boolean") to.flag(name, value);
-    else throw wrong(`'${name}'`, "a text, a number, true or false", value);
+    if (typeof value === "number") to.number(name, value);
+    if (typeof value === "boolean") to.flag(name, value);
   }
   return to;
 }

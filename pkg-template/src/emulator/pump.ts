@@ -1,7 +1,7 @@
 // Moves bytes between sockets and the broker, a piece in each task, so that the page stays alive and everything that
 // a socket tells comes in a task of its own.
 
-import type { Broker } from "./broker.js";
+import type { Broker, BrokerFault, Started } from "./broker.js";
 import { now, Tasks, Timer } from "../internal/tasks.js";
 
 /** The client's end of a connection. The pump calls it, always from a task. */
@@ -57,6 +57,8 @@ export class Pipe {
 
 export class Pump {
   #broker: Broker | undefined;
+  /** It belongs to the broker's instance, and goes with it. */
+  #Fault: (new () => BrokerFault) | undefined;
   readonly #pipes = new Set<Pipe>();
   readonly #byId = new Map<number, Pipe>();
   readonly #queue: Pipe[] = [];
@@ -69,8 +71,15 @@ export class Pump {
   /** Called after everything that may have changed something, and when there is nothing more to come. */
   readonly watchers = new Set<() => void>();
 
-  constructor(broker: Broker) {
+  constructor({ broker, Fault }: Started) {
     this.#broker = broker;
+    this.#Fault = Fault;
+  }
+
+  /** What is to go wrong, to be filled in. */
+  newFault(): BrokerFault {
+    if (this.#Fault === undefined) throw new Error("the emulator is stopped");
+    return new this.#Fault();
   }
 
   /** The broker, for what is not about connections. What it gives others to say is said. */
@@ -145,6 +154,7 @@ export class Pump {
     this.#tasks.close();
     const broker = this.#broker;
     this.#broker = undefined;
+    this.#Fault = undefined;
     if (this.#failure === undefined) broker?.free();
     this.#tell();
   }
