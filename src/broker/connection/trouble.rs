@@ -153,7 +153,7 @@ impl BrokerConnection {
         on: On,
         (hub, partition, role): (&str, Option<u32>, LinkRole),
         now: Now,
-        is_meant: impl Fn(&FaultKind) -> bool,
+        is_meant: fn(&FaultKind) -> bool,
     ) -> Option<FaultKind> {
         let Trouble { faults, client, .. } = &self.trouble;
         faults.strike(on, now, |kind, scope| {

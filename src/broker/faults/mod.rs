@@ -213,6 +213,16 @@ impl Faults {
         now: Now,
         mut concerns: impl FnMut(&FaultKind, &FaultScope) -> bool,
     ) -> Option<FaultKind> {
+        // One copy of what follows is enough: a page is sent it.
+        self.strike_one(on, now, &mut concerns)
+    }
+
+    fn strike_one(
+        &self,
+        on: On,
+        now: Now,
+        concerns: &mut dyn FnMut(&FaultKind, &FaultScope) -> bool,
+    ) -> Option<FaultKind> {
         let mut state = lock(&self.shared.state);
         let mut live = state.set.iter_mut().filter(|entry| entry.on == on && entry.is_on(now.moment));
         let entry = live.find_map(|e| (concerns(&e.fault.kind, &e.fault.scope) && e.rolls()).then_some(e))?;
