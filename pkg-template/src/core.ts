@@ -7,6 +7,7 @@ export { parseConnectionString } from "./connection-string.js";
 export type { ConnectionStringParts } from "./connection-string.js";
 export { ConsumerClient } from "./consumer.js";
 export type { ConsumerOptions } from "./consumer.js";
+export type { Check, CheckName, DiagnoseOptions, Diagnosis, Verdict } from "./diagnosis.js";
 export { EventHubsError } from "./error.js";
 export type { ErrorCode, ErrorDetails } from "./error.js";
 export type { EventInput, PropertyValue, SendOptions } from "./event.js";

@@ -61,6 +61,11 @@ export class EventHubsError extends Error {
   /** How long the service asked to wait before trying again, where it said so. */
   readonly retryAfterMs: number | undefined;
 
+  /** The page that explains errors of this code and says what to do. */
+  get helpUrl(): string {
+    return `https://docs.rs/eventhubs/latest/eventhubs/errors/${this.code.replaceAll("-", "_")}`;
+  }
+
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);
     this.code = code;

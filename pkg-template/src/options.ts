@@ -47,6 +47,11 @@ export interface ClientOptions {
   connectTimeoutMs?: number | undefined;
   /** The silence after which the service is asked for a sign of life; after twice as long the connection counts as lost. Default: 30 000. */
   idleTimeoutMs?: number | undefined;
+  /**
+   * After how long a partition that is read and has events that do not arrive counts as stalled, and its link is made anew. Default:
+   * 30 000.
+   */
+  stallTimeoutMs?: number | undefined;
   /** How the client is called in the service's logs. Default: a random name. */
   identifier?: string | undefined;
   /** Your application's name, sent along when a connection is opened. */

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { ours, start } from "./facade-support.mjs";
 import { dist, eventually } from "./support.mjs";
 
-const { EventHubsError, ProducerClient, StatusStream } = await dist("index.js");
+const { ConsumerClient, EventHubsError, ProducerClient, StatusStream } = await dist("index.js");
 const engine = await dist("wasm/eventhubs.js");
 
 const AT_ONCE = { retry: { baseDelayMs: 1, maxAttempts: 5 } };
@@ -163,6 +163,63 @@ test("a token that cannot be got is told with the reason", async (t) => {
   assert.ok("retryInMs" in failed);
 });
 
+test("a link that goes down alone, and a service that is busy, are told with the place and the reason", async (t) => {
+  const { emulator, producer } = await start(t);
+  const sender = producer(AT_ONCE);
+  await sender.send("x", { partitionId: "0" });
+  const statuses = sender.status();
+  emulator.faults.inject({ kind: "detach", condition: "amqp:link:detach-forced", on: "send", times: 1 });
+  await sender.send("x", { partitionId: "0" });
+  const [present, detached, attached] = await until(statuses, "attached");
+  assert.equal(present.type, "connected");
+  assert.equal(detached.type, "detached");
+  assert.match(detached.entity, /^eh1\/Partitions\/0$/i);
+  assert.equal(detached.cause.condition, "amqp:link:detach-forced");
+  assert.equal(attached.entity, detached.entity);
+
+  emulator.faults.inject({ kind: "busy", times: 1 });
+  await sender.send("x", { partitionId: "0" });
+  const throttled = (await until(statuses, "throttled")).at(-1);
+  assert.equal(throttled.entity, detached.entity);
+  assert.ok(throttled.delayMs > 0);
+  assert.equal(sender.health().isHealthy, true);
+});
+
+test("a partition whose events do not arrive is told as stalled, and as resumed when they do", async (t) => {
+  const { emulator, producer, consumer } = await start(t);
+  const reader = consumer({ ...AT_ONCE, stallTimeoutMs: 100 });
+  const stream = await reader.receive("1").ready();
+  const statuses = reader.status();
+  const next = stream.nextBatch();
+  const fault = emulator.faults.inject({ kind: "stop-partition", partition: "1", role: "receive" });
+  await producer().send("late", { partitionId: "1" });
+  const stalled = (await until(statuses, "stalled")).at(-1);
+  assert.deepEqual(stalled, { type: "stalled", partition: "1" });
+  fault.end();
+  const resumed = (await until(statuses, "resumed")).at(-1);
+  assert.equal(resumed.partition, "1");
+  assert.equal((await next)[0].text(), "late");
+});
+
+test("a token that the service refuses is told, with when it is tried again if it is", async (t) => {
+  const { emulator, producer } = await start(t);
+  const sender = producer({ retry: { maxAttempts: 1 } });
+  const statuses = sender.status();
+  emulator.faults.inject({ kind: "refuse-token", status: 401 });
+  await assert.rejects(sender.send("x"), ours("unauthorized"));
+  const { audience, cause, retryInMs } = (await until(statuses, "token-refresh-failed")).at(-1);
+  assert.ok(audience.includes("eh1"));
+  ours("unauthorized")(cause);
+  assert.ok(retryInMs === undefined || Number.isInteger(retryInMs));
+});
+
+test("what may have been stored is said to be so", async (t) => {
+  const { emulator, producer } = await start(t);
+  emulator.faults.inject({ kind: "lose-ack", then: "drop" });
+  const error = await producer({ retry: { maxAttempts: 1 } }).send("x", { partitionId: "0" }).then(assert.fail, (error) => error);
+  assert.equal(error.outcomeUnknown, true, error.message);
+});
+
 test("giving up ends the iterator at once, also while it waits, and leaves no call", async (t) => {
   const clients = await start(t);
   const client = clients.producer();
@@ -257,6 +314,80 @@ test("errors say whether what was sent may have been stored, and how long the se
   assert.equal(error.code, "message-too-large");
   assert.equal(error.outcomeUnknown, false);
   assert.equal(error.retryAfterMs, undefined);
+  assert.ok(error.message.endsWith(`; see ${error.helpUrl}`), `${error.message}, ${error.helpUrl}`);
   const made = new EventHubsError("server-busy", "busy", { outcomeUnknown: true, retryAfterMs: 4000 });
   assert.deepEqual([made.outcomeUnknown, made.retryAfterMs], [true, 4000]);
+});
+
+const CHECKS = ["dns", "socket", "tls", "websocket", "sasl", "cbs", "entity", "rights", "clock"];
+
+/** Verdicts by name; every check says what was found, and what failed says what to do. */
+function verdicts({ checks, isOk }) {
+  assert.deepEqual(checks.map(({ name }) => name), CHECKS);
+  for (const { verdict, detail, hint, tookMs } of checks) {
+    assert.ok(detail.length > 3, JSON.stringify(checks));
+    assert.ok(Number.isInteger(tookMs) && tookMs >= 0);
+    assert.equal(hint !== undefined, verdict === "failed" || verdict === "warning", JSON.stringify(checks));
+  }
+  assert.equal(isOk, checks.every(({ verdict }) => verdict !== "failed"));
+  return Object.fromEntries(checks.map(({ name, verdict }) => [name, verdict]));
+}
+
+const UNSEEN = { dns: "skipped", socket: "skipped", tls: "skipped" };
+
+test("a diagnosis says what works, with connections of its own, and what JavaScript is not told of is skipped with the reason", async (t) => {
+  const clients = await start(t);
+  for (const client of [clients.producer(), clients.consumer()]) {
+    const statuses = client.status();
+    const diagnosis = await client.diagnose();
+    const works = { websocket: "ok", sasl: "ok", cbs: "ok", entity: "ok", rights: "ok", clock: "ok" };
+    assert.deepEqual(verdicts(diagnosis), { ...UNSEEN, ...works });
+    assert.ok(diagnosis.endpoint.startsWith("ws") && diagnosis.eventHub === "eh1", JSON.stringify(diagnosis));
+    assert.match(diagnosis.checks[0].detail, /WebSockets only/);
+    // The client itself has done nothing.
+    assert.deepEqual(client.health().state, NOTHING);
+    assert.deepEqual((await statuses.next()).value, NOTHING);
+    await client.close();
+    assert.deepEqual(types(await until(statuses, "closed")), ["closed"]);
+    await assert.rejects(client.diagnose(), ours("closed"));
+  }
+  await eventually(() => clients.emulator.connections === 0, "its connections are closed");
+});
+
+test("a diagnosis finds the hub that is missing, the key that is wrong and the place where nothing is", async (t) => {
+  const { emulator, consumer } = await start(t);
+  const wrongKey = emulator.connectionString.replace("SAS_KEY_VALUE", "d3Jvbmc=");
+  const clients = [new ConsumerClient(emulator.connectionString, "none"), new ConsumerClient(wrongKey, "eh1")];
+  t.after(() => Promise.all(clients.map((client) => client.close())));
+  const [missing, refused] = await Promise.all(clients.map(async (client) => verdicts(await client.diagnose())));
+  assert.deepEqual([missing.cbs, missing.entity, missing.rights], ["skipped", "failed", "skipped"]);
+  assert.deepEqual([refused.websocket, refused.sasl, refused.cbs], ["ok", "ok", "failed"]);
+  const lost = consumer();
+  await emulator.stop();
+  const { websocket, ...rest } = verdicts(await lost.diagnose());
+  assert.equal(websocket, "failed");
+  assert.ok(Object.values(rest).every((verdict) => verdict === "skipped"));
+});
+
+test("a diagnosis can be given up on, and keeps to its time where nothing answers", async (t) => {
+  const { emulator, consumer } = await start(t);
+  class Silent extends emulator.WebSocket {
+    send() {}
+  }
+  const client = consumer({ webSocket: Silent });
+  const begin = performance.now();
+  const { checks, isOk } = await client.diagnose({ timeoutMs: 100 });
+  assert.ok(performance.now() - begin < 5000);
+  assert.equal(isOk, false);
+  assert.deepEqual(checks.map(({ name }) => name), CHECKS);
+  const failed = checks.filter(({ verdict }) => verdict === "failed");
+  assert.deepEqual([failed.length, failed[0].name], [1, "sasl"]);
+  const controller = new AbortController();
+  const reason = new Error("changed my mind");
+  const looking = client.diagnose({ signal: controller.signal });
+  await turns(5);
+  controller.abort(reason);
+  await assert.rejects(looking, (error) => error === reason);
+  await assert.rejects(client.diagnose({ timeoutMs: -1 }), ours("invalid-argument", /'timeoutMs'/));
+  await eventually(() => emulator.connections === 0 && engine.underWay() === 0, "what was given up on is gone");
 });

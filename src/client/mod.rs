@@ -100,8 +100,8 @@ impl Client {
     }
 
     /// What works, and what does not, on the way to the hub. Uses connections of its own.
-    pub(crate) async fn diagnose(&self, needs: Needs, group: &str) -> Diagnosis {
-        diagnosis::run(&self.0.shared.config, needs, group).await
+    pub(crate) async fn diagnose(&self, needs: Needs, group: &str, limit: Duration) -> Diagnosis {
+        diagnosis::run(&self.0.shared.config, needs, group, limit).await
     }
 
     /// Closes the connection for every clone. Resolves when it is down.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::reader::{AllPartitions, PartitionReader};
 use crate::client::{Client, ClientBuilder, Diagnosis, FromClient, Health, Needs, StatusStream};
@@ -151,7 +152,12 @@ impl ConsumerClient {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn diagnose(&self) -> Diagnosis {
-        self.client.diagnose(Needs::Listen, &self.consumer_group).await
+        self.diagnose_within(Duration::MAX).await
+    }
+
+    /// As [`diagnose`](Self::diagnose), with less time.
+    pub(crate) async fn diagnose_within(&self, limit: Duration) -> Diagnosis {
+        self.client.diagnose(Needs::Listen, &self.consumer_group, limit).await
     }
 
     /// Closes the connection, for every clone of this client and every stream: what has arrived can still be

@@ -82,6 +82,15 @@ impl Consumer {
         status::health(self.0.client())
     }
 
+    /// Resolves to what works on the way to the hub, as far as that is known after so many milliseconds.
+    pub fn diagnose(&self, limit: f64, ticket: u32) -> Promise {
+        let consumer = self.0.clone();
+        promise(
+            ticket,
+            async move { Ok(status::diagnosis(&consumer.diagnose_within(duration(limit)?).await)) },
+        )
+    }
+
     /// Closes the connection.
     pub fn close(&self) -> Promise {
         properties::close(self.0.client())

@@ -12,7 +12,7 @@ use super::event::event;
 use super::options::Options;
 use super::pack::to_send;
 use super::properties;
-use super::settings::{Hooks, setup};
+use super::settings::{Hooks, duration, setup};
 use super::status::{self, Statuses};
 use crate::client::Setup;
 use crate::producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
@@ -110,6 +110,15 @@ impl Producer {
     /// How it is.
     pub fn health(&self) -> JsValue {
         status::health(self.0.client())
+    }
+
+    /// Resolves to what works on the way to the hub, as far as that is known after so many milliseconds.
+    pub fn diagnose(&self, limit: f64, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        promise(
+            ticket,
+            async move { Ok(status::diagnosis(&producer.diagnose_within(duration(limit)?).await)) },
+        )
     }
 
     /// Closes the connection.

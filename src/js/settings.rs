@@ -48,6 +48,7 @@ pub(super) fn setup(settings: &Options, hooks: Hooks) -> Result<Setup, Error> {
     options.application_id = settings.text("applicationId");
     replace(&mut options.connect_timeout, settings, "connectTimeoutMs")?;
     replace(&mut options.idle_timeout, settings, "idleTimeoutMs")?;
+    replace(&mut options.stall_timeout, settings, "stallTimeoutMs")?;
     replace(&mut options.token_lifetime, settings, "tokenLifetimeMs")?;
     if let Some(given) = settings.inner("retry") {
         let retry = &mut options.retry;

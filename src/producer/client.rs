@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::batch::{BatchOptions, EventBatch};
 use super::send_all;
@@ -292,7 +293,12 @@ impl ProducerClient {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn diagnose(&self) -> Diagnosis {
-        self.0.client.diagnose(Needs::Send, DEFAULT_CONSUMER_GROUP).await
+        self.diagnose_within(Duration::MAX).await
+    }
+
+    /// As [`diagnose`](Self::diagnose), with less time.
+    pub(crate) async fn diagnose_within(&self, limit: Duration) -> Diagnosis {
+        self.0.client.diagnose(Needs::Send, DEFAULT_CONSUMER_GROUP, limit).await
     }
 
     /// Closes the connection, for every clone of this client. Calls that are under way fail with

@@ -5,7 +5,9 @@ import { Emulator } from "eventhubs/emulator";
 import { uuid } from "./model/uuid.ts";
 
 export type {
+  Check,
   ConsumerClient,
+  Diagnosis,
   EventInput,
   EventStream,
   ProducerClient,
@@ -13,6 +15,7 @@ export type {
   ReceivedEvent,
   StartPosition,
   Status,
+  Verdict,
 } from "eventhubs";
 export type { Emulator } from "eventhubs/emulator";
 
@@ -36,12 +39,15 @@ export interface Clients {
 /** Patient for as long as somebody looks at the page, and quick to be back. */
 const RETRY = { maxAttempts: 6, baseDelayMs: 250, maxDelayMs: 4_000 };
 const CONNECT_TIMEOUT_MS = 15_000;
+/** Somebody looks: a partition that has stopped is said earlier than a program would be told. */
+const STALL_TIMEOUT_MS = 10_000;
 
 /** The clients of a target. Nothing is connected yet. */
 export function clientsOf(target: Target): Clients {
   const common: ClientOptions = {
     retry: RETRY,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
     identifier: `console-${uuid()}`,
     applicationId: "eventhubs-console",
     ...(target.endpoint ? { endpoint: target.endpoint } : {}),

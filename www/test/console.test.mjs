@@ -239,6 +239,76 @@ test("an emulator that is stopped and started again while tailing: the page says
   await listHas(page, 701);
 });
 
+/** Sets a fault in an emulator; what it returns ends it. */
+async function inject(emulator, fault) {
+  const set = await fetch(`${emulator.url}$faults`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(fault),
+  });
+  assert.equal(set.status, 201, await set.clone().text());
+  const { id } = await set.json();
+  return async () => assert.ok((await fetch(`${emulator.url}$faults/${id}`, { method: "DELETE" })).ok);
+}
+
+test("a partition that stalls, and a link that goes down, are marked in the overview and written down until they are back", async (t) => {
+  const emulator = await startEmulator(t, "--hub", "orders:2");
+  const page = await openPage(t, browser, emulator.url);
+  await connectHere(page);
+  const log = page.getByRole("log", { name: "Activity" });
+  const partition = (id, says) => page.getByRole("button", { name: new RegExp(`^Partition ${id}\\b.*${says}`) });
+  await inject(emulator, { kind: "detach", condition: "amqp:link:detach-forced", role: "receive", partition: "0" });
+  await log.getByText(/^The link to partition 0 is down: /).waitFor();
+  await partition(0, "resumed").waitFor();
+
+  const heal = await inject(emulator, { kind: "stop-partition", partition: "1", role: "receive" });
+  await publish(emulator, "orders", ["held back"], "--partition", "1");
+  await partition(1, "stalled").waitFor();
+  await log.getByText("Partition 1 stalled: its events do not arrive. Its link is made anew.").first().waitFor();
+  await screenshot(page, "stalled-light");
+  await heal();
+  await listHas(page, 1);
+  await log.getByText(/^Partition 1 goes on /).first().waitFor();
+  await page.getByText("no gaps, no repeats").waitFor();
+});
+
+test("a diagnosis says what works on the way to the hub, and what does not, also where nothing can be connected to", async (t) => {
+  const emulator = await startEmulator(t, "--hub", "orders:2");
+  const page = await openPage(t, browser, emulator.url);
+  await connectHere(page);
+  const dialog = page.getByRole("dialog", { name: "Diagnosis" });
+  const line = (name) => dialog.getByRole("listitem").filter({ hasText: name });
+  await page.getByRole("region", { name: "Activity" }).getByRole("button", { name: "Diagnose" }).click();
+  await dialog.getByText("Everything that could be looked at works.").waitFor();
+  assert.equal(await dialog.getByRole("listitem").count(), 9);
+  for (const name of ["WebSocket", "AMQP", "Token", "Event hub", "Rights", "Clock"]) {
+    assert.match(await line(new RegExp(`^${name}`)).innerText(), /: works\./);
+  }
+  assert.match(await line(/^Name/).innerText(), /not looked at/);
+  assert.deepEqual(await nameless(page, 2), []);
+  await screenshot(page, "diagnosis-light");
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await dialog.waitFor({ state: "hidden" });
+  // It leaves nothing behind, and what is read goes on.
+  await publish(emulator, "orders", ["after"]);
+  await listHas(page, 1);
+  await page.getByRole("button", { name: "Disconnect" }).click();
+
+  await connectWith(page, emulator.connectionString.replace(KEY, "d3Jvbmc="), "orders");
+  await page.getByRole("alert").getByRole("button", { name: "Diagnose" }).click();
+  await dialog.getByText("1 check failed.").waitFor();
+  assert.match(await line(/^Token/).innerText(), /: failed\./);
+  await screenshot(page, "diagnosis-failed-light");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "hidden" });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.getByRole("alert").getByRole("button", { name: "Diagnose" }).click();
+  await dialog.getByText("1 check failed.").waitFor();
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, "360 px: too wide");
+  await screenshot(page, "diagnosis-failed-dark-360");
+});
+
 test("settings stay, the key does not, unless it is to stay", async (t) => {
   const emulator = await startEmulator(t, "--hub", "orders:2");
   const page = await openPage(t, browser, emulator.url);
@@ -340,12 +410,12 @@ test("everything can be done with the keyboard alone", async (t) => {
 const CONTROLS = new Set(["button", "checkbox", "combobox", "listbox", "menuitem", "option", "radio", "searchbox", "slider", "spinbutton", "switch", "tab", "textbox", "link"]);
 
 /** The controls of a page without a name, as the accessibility tree has them. */
-async function nameless(page) {
+async function nameless(page, atLeast = 4) {
   const client = await page.context().newCDPSession(page);
   const { nodes } = await client.send("Accessibility.getFullAXTree");
   await client.detach();
   const controls = nodes.filter((node) => !node.ignored && CONTROLS.has(node.role?.value));
-  assert.ok(controls.length > 3, "there are no controls to look at");
+  assert.ok(controls.length >= atLeast, "there are no controls to look at");
   return controls.filter((node) => !node.name?.value?.trim()).map((node) => `${node.role.value} ${JSON.stringify(node.properties)}`);
 }
 

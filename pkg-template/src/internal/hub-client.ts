@@ -1,14 +1,16 @@
 // What producers and consumers have in common.
 
+import { type DiagnoseOptions, type Diagnosis, diagnosisOf, type RawDiagnosis } from "../diagnosis.js";
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
 import { Board, type Health, type StatusStream } from "../status.js";
 import type { Consumer, Producer } from "../wasm/eventhubs.js";
 import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
-import { options, type Rule, signal, text } from "./check.js";
+import { millis, options, type Rule, signal, text } from "./check.js";
 import { connect, Hooks, type Target, target } from "./settings.js";
 
 const CALL: Record<string, Rule> = { signal };
+const DIAGNOSE: Record<string, Rule> = { ...CALL, timeoutMs: millis };
 
 /** A client of one hub. */
 export abstract class HubClient<Raw extends Producer | Consumer> {
@@ -82,6 +84,18 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   /** How the client is doing at this moment: for probes. Asks nobody. */
   health(): Health {
     return this.#board.health();
+  }
+
+  /**
+   * Finds out what works, and what does not, on the way to the hub: each step with a verdict and what to do about it. Makes connections of
+   * its own, sends and takes no event, and ends within half a minute, whatever hangs.
+   *
+   * @throws EventHubsError when the client was closed or its engine cannot be loaded; what the way to the hub fails with is in the answer.
+   */
+  async diagnose(given?: DiagnoseOptions & CallOptions): Promise<Diagnosis> {
+    const { timeoutMs = Infinity, signal } = options(given, DIAGNOSE, "diagnose");
+    const raw = await this.raw(signal);
+    return diagnosisOf(await call<RawDiagnosis>(signal, (ticket) => raw.diagnose(timeoutMs, ticket)));
   }
 
   /** Closes the connection. Calls that are under way fail with `closed`; await them first. */

@@ -23,6 +23,7 @@ const CLIENT: Record<string, Rule> = {
   retry: "object",
   connectTimeoutMs: millis,
   idleTimeoutMs: millis,
+  stallTimeoutMs: millis,
   identifier: "string",
   applicationId: "string",
   tokenLifetimeMs: millis,

@@ -8,7 +8,9 @@ import {
   text,
   type Codec,
   type EventInput,
+  type Check,
   type ConnectionStatus,
+  type Diagnosis,
   type Health,
   type ReceivedEvent,
   type StartPosition,
@@ -123,4 +125,18 @@ export async function watch(client: ProducerClient | ConsumerClient, signal: Abo
   const none = state.type === "stalled";
   console.log(connection, times, isHealthy, unknown, pause, none);
   return statuses.missed + linksLive + linksWanted + linksFailing;
+}
+
+export async function examine(client: ProducerClient | ConsumerClient, signal: AbortSignal): Promise<string[]> {
+  const diagnosis: Diagnosis = await client.diagnose({ signal, timeoutMs: 5000 });
+  // @ts-expect-error: a misspelt option
+  await client.diagnose({ timeout: 5000 });
+  const failed = diagnosis.checks.filter((check: Check) => check.verdict === "failed");
+  // @ts-expect-error: there is no such verdict
+  const none = diagnosis.checks.filter(({ verdict }) => verdict === "good");
+  // @ts-expect-error: there is no such check
+  const named = diagnosis.checks.find(({ name }) => name === "proxy");
+  const hint: string | undefined = failed[0]?.hint;
+  const help: string = new EventHubsError("closed", "x").helpUrl;
+  return [diagnosis.endpoint, diagnosis.eventHub, String(diagnosis.isOk), hint ?? help, ...failed.map(({ tookMs }) => tookMs.toFixed()), String([none, named])];
 }

@@ -9,6 +9,8 @@ export interface Trouble {
   readonly code: string;
   /** What the client said, in full. */
   readonly detail: string;
+  /** The page that says more, if there is one. */
+  readonly page?: string;
 }
 
 const WORDS: Readonly<Record<string, readonly [title: string, advice: string]>> = {
@@ -50,13 +52,21 @@ const WORDS: Readonly<Record<string, readonly [title: string, advice: string]>> 
 
 /** An error as people can use it. */
 export function trouble(error: unknown): Trouble {
-  const detail = error instanceof Error ? error.message : String(error);
+  const page = pageOf(error);
+  const said = error instanceof Error ? error.message : String(error);
+  // The link stands beside it.
+  const detail = page ? said.replace(`; see ${page}`, "") : said;
   const code = codeOf(error);
   const [title, advice] = WORDS[code] ?? [
     "Something unexpected happened.",
     "Try again; if it stays, reload the page and report what the message says.",
   ];
-  return { title, advice, code, detail };
+  return { title, advice, code, detail, ...(page ? { page } : {}) };
+}
+
+function pageOf(error: unknown): string | undefined {
+  const page = (error as { helpUrl?: unknown } | null | undefined)?.helpUrl;
+  return typeof page === "string" ? page : undefined;
 }
 
 function codeOf(error: unknown): string {

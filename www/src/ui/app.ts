@@ -12,6 +12,7 @@ import {
 } from "../model/settings.ts";
 import { type Trouble, trouble } from "../model/words.ts";
 import type { Entry } from "../session/entry.ts";
+import { Diagnostics } from "../session/diagnostics.ts";
 import { Journal } from "../session/journal.ts";
 import { Session } from "../session/session.ts";
 import { ALL } from "../session/tail.ts";
@@ -34,6 +35,9 @@ export class App {
   readonly session = signal<Session | undefined>(undefined);
   readonly connecting = signal<string | undefined>(undefined);
   readonly connectTrouble = signal<Trouble | undefined>(undefined);
+  /** What could not be connected to, if it is still there. */
+  readonly unreached = signal<{ readonly target: Target; readonly host: string } | undefined>(undefined);
+  readonly diagnostics = new Diagnostics();
   readonly journal = new Journal();
   readonly selected = signal<Selected | undefined>(undefined);
   readonly pane = signal<Pane>("send");
@@ -182,11 +186,13 @@ export class App {
     } catch (error) {
       await target.emulator?.stop();
       this.#failed(attempt, error);
+      if (attempt === this.#attempt && !target.emulator) this.unreached.value = { target, host };
     }
   }
 
   #begin(doing: string): number {
     this.connectTrouble.value = undefined;
+    this.unreached.value = undefined;
     this.connecting.value = doing;
     this.#attempt += 1;
     return this.#attempt;

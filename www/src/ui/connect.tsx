@@ -3,6 +3,7 @@ import type { JSX, TargetedEvent } from "preact";
 import { readConnectionString } from "../model/connection-string.ts";
 import { plural } from "../model/format.ts";
 import { app } from "./app.ts";
+import { DiagnoseButton } from "./diagnosis.tsx";
 import { type Here, findEmulator, targetHere } from "./here.ts";
 import { Icon, Mark } from "./icons.tsx";
 import { ThemeButton } from "./theme-button.tsx";
@@ -16,6 +17,7 @@ export function Connect(): JSX.Element {
   }, []);
   const connecting = app.connecting.value;
   const trouble = app.connectTrouble.value;
+  const unreached = app.unreached.value;
   return (
     <div class="connect-page">
       <div class="connect-corner">
@@ -43,7 +45,7 @@ export function Connect(): JSX.Element {
         )}
         {trouble && (
           <div ref={(box) => box?.scrollIntoView({ block: "nearest" })}>
-            <TroubleBox trouble={trouble} />
+            <TroubleBox trouble={trouble}>{unreached && <DiagnoseButton {...unreached} />}</TroubleBox>
           </div>
         )}
         <section class="in-page" aria-labelledby="in-page-title">

@@ -6,6 +6,7 @@ import type { Flow } from "../session/status.ts";
 import { ALL } from "../session/tail.ts";
 import { app } from "./app.ts";
 import { Charts } from "./charts.tsx";
+import { DiagnoseButton } from "./diagnosis.tsx";
 import { Icon } from "./icons.tsx";
 import { TroubleBox } from "./trouble-box.tsx";
 
@@ -20,7 +21,7 @@ export function HubRail({ session }: { session: Session }): JSX.Element {
       {hub && <Partitions session={session} hub={hub} />}
       {trouble && !reconnecting && <TroubleBox trouble={trouble} />}
       <Charts session={session} />
-      <Activity />
+      <Activity session={session} />
     </aside>
   );
 }
@@ -126,12 +127,13 @@ function behind(session: Session, partition: Partition): number | undefined {
   return last === undefined ? undefined : Math.max(0, partition.last - last);
 }
 
-function Activity(): JSX.Element {
+function Activity({ session }: { session: Session }): JSX.Element {
   const notes = app.journal.notes.value;
   return (
     <section class="panel activity" aria-labelledby="activity-title">
       <header class="panel-head">
         <h2 id="activity-title">Activity</h2>
+        <DiagnoseButton target={session.target} host={session.host} />
       </header>
       <div class="notes" role="log" aria-live="polite" aria-labelledby="activity-title" tabIndex={0}>
         <ol>

@@ -19,6 +19,8 @@ const PATHS = {
   back: "M10 4 6 8l4 4",
   plus: "M8 3.5v9M3.5 8h9",
   warn: "M8 2.5 14 13H2zM8 6.5v3M8 11.2v.1",
+  done: "M3 8.5l3.2 3.2L13 4.8",
+  none: "M4.5 8h7",
   newest: "M8 3v7M5 7.5 8 10.5l3-3M4 13h8",
 } as const;
 

@@ -4,6 +4,7 @@ import type { Session } from "../session/session.ts";
 import { Composer } from "./composer.tsx";
 import { type View, app } from "./app.ts";
 import { Connect } from "./connect.tsx";
+import { DiagnosisDialog } from "./diagnosis.tsx";
 import { EventDetail } from "./event-detail.tsx";
 import { Help } from "./help.tsx";
 import { HubRail } from "./hub-rail.tsx";
@@ -18,6 +19,7 @@ export function Shell(): JSX.Element {
     <>
       {session ? <Workbench key={session} session={session} /> : <Connect />}
       <Help />
+      <DiagnosisDialog />
     </>
   );
 }

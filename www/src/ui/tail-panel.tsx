@@ -5,6 +5,7 @@ import { parseFilter } from "../model/filter.ts";
 import type { Session } from "../session/session.ts";
 import { ALL, where } from "../session/tail.ts";
 import { app } from "./app.ts";
+import { DiagnoseButton } from "./diagnosis.tsx";
 import { EventList, type ListHandle } from "./event-list.tsx";
 import { Icon } from "./icons.tsx";
 import { POSITIONS, type PositionKind } from "./position.ts";
@@ -243,6 +244,8 @@ function Connectivity({ session }: { session: Session }): JSX.Element | null {
         {connection.attempt > 1 ? `Reconnecting, attempt ${connection.attempt}.` : "Reconnecting."} The tail goes on behind
         the last event it took.
       </p>
+      <span class="grow" />
+      <DiagnoseButton target={session.target} host={session.host} />
     </div>
   );
 }

@@ -16,6 +16,11 @@ export function TroubleBox({ trouble, children }: { trouble: Trouble; children?:
             {trouble.detail}
           </p>
         )}
+        {trouble.page && (
+          <a href={trouble.page} target="_blank" rel="noopener">
+            What <code>{trouble.code}</code> means
+          </a>
+        )}
         {children}
       </div>
     </div>

@@ -22,6 +22,14 @@ test("every code of the client has words of its own, and something to do", () =>
   assert.equal(titles.size, CODES.length);
 });
 
+test("the page about an error is a link of its own", () => {
+  const page = "https://docs.rs/eventhubs/latest/eventhubs/errors/not_found";
+  const said = trouble(Object.assign(new Error(`no such hub (not-found); see ${page}`), { code: "not-found", helpUrl: page }));
+  assert.equal(said.detail, "no such hub (not-found)");
+  assert.equal(said.page, page);
+  assert.equal(trouble(new Error("boom")).page, undefined);
+});
+
 test("what is no error of the client is said as it is", () => {
   assert.deepEqual(trouble(new TypeError("boom")).code, "TypeError");
   assert.equal(trouble("text").detail, "text");
