@@ -168,13 +168,13 @@ test("a link that goes down alone, and a service that is busy, are told with the
   const sender = producer(AT_ONCE);
   await sender.send("x", { partitionId: "0" });
   const statuses = sender.status();
-  emulator.faults.inject({ kind: "detach", condition: "amqp:link:detach-forced", on: "send", times: 1 });
+  emulator.faults.inject({ kind: "detach", condition: "amqp:internal-error", on: "send", times: 1 });
   await sender.send("x", { partitionId: "0" });
   const [present, detached, attached] = await until(statuses, "attached");
   assert.equal(present.type, "connected");
   assert.equal(detached.type, "detached");
   assert.match(detached.entity, /^eh1\/Partitions\/0$/i);
-  assert.equal(detached.cause.condition, "amqp:link:detach-forced");
+  assert.equal(detached.cause.condition, "amqp:internal-error");
   assert.equal(attached.entity, detached.entity);
 
   emulator.faults.inject({ kind: "busy", times: 1 });

@@ -1,6 +1,7 @@
 //! `eventhubs diagnose`: what works, and what does not, on the way to a hub.
 
 use std::error::Error;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -47,7 +48,7 @@ impl DiagnoseArgs {
             Some(NeedsArg::Listen) => Needs::Listen,
             None => Needs::Either,
         };
-        let diagnosis = consumer.client().diagnose(needs, &self.consumer_group).await;
+        let diagnosis = consumer.client().diagnose(needs, &self.consumer_group, Duration::MAX).await;
         match self.json {
             true => println!("{}", json_text(&diagnosis)),
             false => print!("{diagnosis}"),

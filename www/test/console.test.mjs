@@ -257,7 +257,7 @@ test("a partition that stalls, and a link that goes down, are marked in the over
   await connectHere(page);
   const log = page.getByRole("log", { name: "Activity" });
   const partition = (id, says) => page.getByRole("button", { name: new RegExp(`^Partition ${id}\\b.*${says}`) });
-  await inject(emulator, { kind: "detach", condition: "amqp:link:detach-forced", role: "receive", partition: "0" });
+  await inject(emulator, { kind: "detach", condition: "amqp:internal-error", role: "receive", partition: "0" });
   await log.getByText(/^The link to partition 0 is down: /).waitFor();
   await partition(0, "resumed").waitFor();
 
@@ -268,6 +268,7 @@ test("a partition that stalls, and a link that goes down, are marked in the over
   await screenshot(page, "stalled-light");
   await heal();
   await listHas(page, 1);
+  await partition(1, "resumed").waitFor();
   await log.getByText(/^Partition 1 goes on /).first().waitFor();
   await page.getByText("no gaps, no repeats").waitFor();
 });

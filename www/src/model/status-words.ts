@@ -27,10 +27,10 @@ export function said(status: Status): Said {
     case "throttled":
       return bad(`The service asks to slow down: nothing goes to ${place(status.entity)} for ${duration(status.delayMs)}.`);
     case "token-refreshed":
-      return plain(`The token was taken; it is valid until ${clock(status.expiresAt, false)}.`);
+      return plain(`The token for ${path(status.audience)} was taken; it is valid until ${clock(status.expiresAt, false)}.`);
     case "token-refresh-failed": {
       const again = status.retryInMs === undefined ? "" : ` Next try in ${duration(status.retryInMs)}.`;
-      return bad(`No new token: ${reason(status.cause)}.${again}`);
+      return bad(`No new token for ${path(status.audience)}: ${reason(status.cause)}.${again}`);
     }
     case "stalled":
       return bad(`Partition ${status.partition} stalled: its events do not arrive. Its link is made anew.`);
@@ -41,14 +41,19 @@ export function said(status: Status): Said {
   }
 }
 
-/** Why, without the code and the address of its page, which the error's text ends with. */
+/** Why, without the code and the address of its page, which the error's text ends with, and without a full stop. */
 export function reason(error: Error): string {
-  return error.message.replace(/ \([a-z-]+(, [a-z0-9 ]+)*\)(; see https:\S+)?$/, "");
+  return error.message.replace(/ \([a-z-]+(, [a-z0-9 ]+)*\)(; see https:\S+)?$/, "").replace(/\.$/, "");
 }
 
 /** The partition at the end of a link's address, if it leads to one. */
 export function partitionOf(entity: string): string | undefined {
   return /\/Partitions\/([^/]+)$/i.exec(entity)?.[1];
+}
+
+/** What an audience names in its namespace. */
+function path(audience: string): string {
+  return /^\w+:\/\/[^/]+\/(.+?)\/?$/.exec(audience)?.[1] ?? audience;
 }
 
 function place(entity: string): string {

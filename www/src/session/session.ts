@@ -35,7 +35,10 @@ export class Session {
       meter: this.meter,
       journal,
       limit: listLimit,
-      heard: () => this.overview.nudge(),
+      heard: (events) => {
+        this.status.arrived(events);
+        this.overview.nudge();
+      },
       partitions: () => this.overview.hub.peek()?.partitions.map(({ id }) => id) ?? [],
     });
     this.sender = new Sender(producer, this.meter);

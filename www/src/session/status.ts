@@ -1,5 +1,5 @@
 import { computed, signal } from "@preact/signals";
-import type { ConsumerClient, ProducerClient, Status as ClientStatus } from "../client.ts";
+import type { ConsumerClient, ProducerClient, ReceivedEvent, Status as ClientStatus } from "../client.ts";
 import { duration } from "../model/format.ts";
 import { partitionOf, reason, said } from "../model/status-words.ts";
 import type { Journal } from "./journal.ts";
@@ -17,6 +17,8 @@ export type Flow = "down" | "stalled" | "resumed";
 
 /** How long it is said that a connection or a partition is back. */
 const RESUMED_SHOWN_MS = 10_000;
+/** A partition that has stalled and neither gets an event nor stalls again, for longer than the client's patience, had nothing to get. */
+const STALLED_SHOWN_MS = 180_000;
 
 /** How the connections are, as the clients tell. What is shown is the one that is read from; both go into the journal. */
 export class Status {
@@ -26,6 +28,9 @@ export class Status {
   readonly flows = signal<ReadonlyMap<string, Flow>>(new Map());
   readonly #journal: Journal;
   readonly #stop = new AbortController();
+  /** By partition: how often something was said about it. */
+  readonly #said = new Map<string, number>();
+  #hasStalled = false;
   readonly #fading = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(journal: Journal) {
@@ -36,6 +41,15 @@ export class Status {
   listen(consumer: ConsumerClient, producer: ProducerClient): void {
     void this.#follow(consumer, (status) => this.#reading(status));
     void this.#follow(producer, (status) => this.#note(status, "Sending: "));
+  }
+
+  /** Events that have come: their partitions have not stalled any more. */
+  arrived(events: readonly ReceivedEvent[]): void {
+    if (!this.#hasStalled) return;
+    for (const { partitionId } of events) {
+      if (this.flows.peek().get(partitionId) === "stalled") this.#resumed(partitionId);
+    }
+    this.#hasStalled = [...this.flows.peek().values()].includes("stalled");
   }
 
   closed(): void {
@@ -87,7 +101,8 @@ export class Status {
         this.connection.value = this.#lost(now, status.cause, status.attempt);
         return;
       case "stalled":
-        this.#flow(status.partition, "stalled");
+        this.#hasStalled = true;
+        this.#flow(status.partition, "stalled", STALLED_SHOWN_MS);
         return;
       case "detached": {
         const partition = partitionOf(status.entity);
@@ -95,10 +110,8 @@ export class Status {
         return;
       }
       case "resumed":
-        this.#flow(status.partition, "resumed");
-        this.#later(() => {
-          if (this.flows.peek().get(status.partition) === "resumed") this.#flow(status.partition, undefined);
-        });
+        // A link that was made anew is not yet one that brings what did not arrive.
+        if (this.flows.peek().get(status.partition) !== "stalled") this.#resumed(status.partition);
         return;
     }
   }
@@ -120,23 +133,34 @@ export class Status {
     this.#journal.say(resumed, "good");
     const shown: Connection = { state: "connected", resumed };
     this.connection.value = shown;
-    this.#later(() => {
+    this.#later(RESUMED_SHOWN_MS, () => {
       if (this.connection.peek() === shown) this.connection.value = { state: "connected" };
     });
   }
 
-  #flow(partition: string, flow: Flow | undefined): void {
-    const flows = new Map(this.flows.peek());
-    if (flow === undefined) flows.delete(partition);
-    else flows.set(partition, flow);
-    this.flows.value = flows;
+  #resumed(partition: string): void {
+    this.#flow(partition, "resumed", RESUMED_SHOWN_MS);
   }
 
-  #later(work: () => void): void {
+  /** Says something about a partition, until something else is to be said or its time is over. */
+  #flow(partition: string, flow: Flow, shownMs?: number): void {
+    const said = (this.#said.get(partition) ?? 0) + 1;
+    this.#said.set(partition, said);
+    this.flows.value = new Map(this.flows.peek()).set(partition, flow);
+    if (shownMs === undefined) return;
+    this.#later(shownMs, () => {
+      if (this.#said.get(partition) !== said) return;
+      const flows = new Map(this.flows.peek());
+      flows.delete(partition);
+      this.flows.value = flows;
+    });
+  }
+
+  #later(delayMs: number, work: () => void): void {
     const timer = setTimeout(() => {
       this.#fading.delete(timer);
       work();
-    }, RESUMED_SHOWN_MS);
+    }, delayMs);
     this.#fading.add(timer);
   }
 }

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import type { ConsumerClient, EventStream, StartPosition } from "../client.ts";
+import type { ConsumerClient, EventStream, ReceivedEvent, StartPosition } from "../client.ts";
 import { Continuity } from "../model/continuity.ts";
 import { EventLog } from "../model/event-log.ts";
 import { Matches } from "../model/matches.ts";
@@ -35,8 +35,8 @@ export interface TailOptions {
   readonly journal: Journal;
   /** How many events the list may hold. */
   readonly limit: number;
-  /** Told when something came over the connection. */
-  readonly heard: () => void;
+  /** Told when the tail runs, and what it then takes. */
+  readonly heard: (events: readonly ReceivedEvent[]) => void;
   /** The ids of the hub's partitions. */
   readonly partitions: () => string[];
 }
@@ -54,7 +54,7 @@ export class Tail {
   #consumer: ConsumerClient;
   #meter: Meter;
   #journal: Journal;
-  #heard: () => void;
+  #heard: (events: readonly ReceivedEvent[]) => void;
   #partitions: () => string[];
   #stream: EventStream | undefined;
   #resume: (() => void) | undefined;
@@ -169,7 +169,7 @@ export class Tail {
       if (!current()) return;
       this.state.value = "running";
       this.#startedAt = Date.now();
-      this.#heard();
+      this.#heard([]);
       let rested = performance.now();
       while (current()) {
         const events = await stream.nextBatch({ maxCount: TAKEN_AT_ONCE });
@@ -198,7 +198,7 @@ export class Tail {
     this.#meter.received(events.length);
     const newest = events[events.length - 1]?.enqueuedTime.getTime() ?? 0;
     if (newest >= this.#startedAt) this.#meter.deliveryDelay(Date.now() - newest);
-    this.#heard();
+    this.#heard(events);
     this.changed();
   }
 }

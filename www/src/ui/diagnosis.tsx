@@ -112,7 +112,7 @@ function CheckLine({ check }: { check: Check }): JSX.Element {
         <p>
           <strong>{NAMES[name]}</strong>
           <span class="sr-only">: {text}.</span>
-          {verdict !== "skipped" && <span class="took"> {duration(tookMs)}</span>}
+          {tookMs > 0 && verdict !== "skipped" && <span class="took"> {duration(tookMs)}</span>}
         </p>
         <p class="check-detail">{detail}</p>
         {hint && <p class="check-hint">{hint}</p>}

@@ -18,7 +18,7 @@ export function TroubleBox({ trouble, children }: { trouble: Trouble; children?:
         )}
         {trouble.page && (
           <a href={trouble.page} target="_blank" rel="noopener">
-            What <code>{trouble.code}</code> means
+            What this error means
           </a>
         )}
         {children}

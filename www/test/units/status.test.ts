@@ -30,12 +30,14 @@ test("every status has a sentence of its own", () => {
   assert.equal(new Set(texts).size, ALL.length);
   for (const text of texts) assert.match(text, /^[A-Z].*[^.]\.$/);
   assert.equal(texts[2], "Connection lost: the connection broke off.");
+  assert.match(texts[9] ?? "", /^The token for orders was taken; it is valid until /);
   assert.equal(texts[12], "Partition 3 goes on behind sequence number 41.");
 });
 
 test("a reason leaves out the code and the address of its page", () => {
   const whole = "cannot connect to 'h': refused (connect-failed, after 2 attempts, may have been stored); see https://x.y/z";
   assert.equal(reason(new Error(whole)), "cannot connect to 'h': refused");
+  assert.equal(reason(new Error("The namespace goes. (connection-lost)")), "The namespace goes");
   assert.equal(reason(new Error("plain (as it is)")), "plain (as it is)");
 });
 
@@ -101,6 +103,10 @@ test("a lost connection and a stalled partition are shown and written down, with
 
   await reading.tell({ type: "stalled", partition: "3" });
   assert.equal(status.flows.value.get("3"), "stalled");
+  await reading.tell({ type: "resumed", partition: "3", position: "latest" });
+  assert.equal(status.flows.value.get("3"), "stalled", "a new link has brought nothing yet");
+  status.arrived([{ partitionId: "2" }, { partitionId: "3" }] as never);
+  assert.equal(status.flows.value.get("3"), "resumed");
   await reading.tell({ type: "detached", entity, cause: lost });
   assert.equal(status.flows.value.get("3"), "down");
   await reading.tell({ type: "resumed", partition: "3", position: "latest" });
