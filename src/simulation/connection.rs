@@ -41,7 +41,9 @@ impl Served {
         }
         let (Ok(read), Ok(wrote)) = (self.read(now, cx), self.write(now, cx)) else { return Poll::Ready(()) };
         if !wrote && (!self.is_reading || self.broker.is_finished()) {
-            let _ = self.socket.poll_close(cx);
+            if !self.broker.was_dropped() {
+                let _ = self.socket.poll_close(cx);
+            }
             return Poll::Ready(());
         }
         if self.leave_at.is_some_and(|moment| moment <= now.moment) {
@@ -58,7 +60,7 @@ impl Served {
     fn read(&mut self, now: Now, cx: &Context<'_>) -> std::io::Result<bool> {
         let mut has_read = false;
         for _ in 0..BUDGET {
-            if !self.is_reading || self.broker.backlog() > MOST_BACKLOG {
+            if !self.is_reading || self.broker.is_full() || self.broker.backlog() > MOST_BACKLOG {
                 break;
             }
             match self.socket.poll_recv(cx)? {

@@ -8,10 +8,11 @@
 //! use std::time::Duration;
 //! use eventhubs::simulation::{Service, World, sleep};
 //! use eventhubs::ProducerClient;
+//! use eventhubs::broker::HubConfig;
 //!
 //! let mut world = World::enter(7, false);
 //! world.run(Duration::from_secs(3600), async {
-//!     let service = Service::start("hub", 4);
+//!     let service = Service::start(HubConfig::new("hub", 4));
 //!     let producer = ProducerClient::from_connection_string(service.connection_string()).unwrap();
 //!     producer.send("hello").await.unwrap();
 //!     sleep(Duration::from_secs(600)).await;

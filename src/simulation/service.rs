@@ -13,6 +13,7 @@ use futures::task::AtomicWaker;
 use super::connection::Served;
 use super::store::Store;
 use super::{now, sleep, spawn};
+use crate::broker::faults::{Fault, FaultError, FaultGuard};
 use crate::broker::{BrokerConnection, HubConfig, IdlePolicy, Namespace, NamespaceConfig, Now, Waker};
 use crate::model::value::Timestamp;
 use crate::runtime::unix_now;
@@ -26,8 +27,7 @@ const HOST: &str = "simulated.servicebus.windows.net";
 pub struct Service(Rc<Inside>);
 
 struct Inside {
-    hub: String,
-    partitions: u32,
+    hub: HubConfig,
     store: Store,
     idle: RefCell<IdlePolicy>,
     /// Nothing while it is down.
@@ -48,10 +48,9 @@ struct Inside {
 
 impl Service {
     /// A service with one hub, open at once.
-    pub fn start(hub: &str, partitions: u32) -> Self {
+    pub fn start(hub: HubConfig) -> Self {
         let service = Service(Rc::new(Inside {
-            hub: hub.to_owned(),
-            partitions,
+            hub,
             store: Store::default(),
             idle: RefCell::default(),
             namespace: RefCell::default(),
@@ -72,7 +71,7 @@ impl Service {
         format!(
             "Endpoint=sb://{HOST};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={};EntityPath={}",
             NamespaceConfig::DEVELOPMENT_KEY,
-            self.0.hub
+            self.0.hub.name
         )
     }
 
@@ -81,14 +80,20 @@ impl Service {
         &self.0.store
     }
 
-    /// How many partitions its hub has.
-    pub fn partitions(&self) -> u32 {
-        self.0.partitions
-    }
-
     /// How many connections it believes to have.
     pub fn connections(&self) -> usize {
         self.0.namespace.borrow().as_ref().map_or(0, Namespace::connections)
+    }
+
+    /// Has the service misbehave, for as long as the guard lives or the service does.
+    ///
+    /// # Errors
+    /// When the fault means nothing, or the service is down.
+    pub fn inject(&self, fault: Fault) -> Result<FaultGuard, FaultError> {
+        match &*self.0.namespace.borrow() {
+            Some(namespace) => namespace.faults().inject(fault, self.now()),
+            None => Err(FaultError("the service is down".to_owned())),
+        }
     }
 
     /// From now on its calendar is ahead of the clients', or behind.
@@ -143,7 +148,7 @@ impl Service {
         let (journal, restore) = inside.store.begin();
         let config = NamespaceConfig {
             name: "simulated".to_owned(),
-            hubs: vec![HubConfig::new(inside.hub.clone(), inside.partitions)],
+            hubs: vec![inside.hub.clone()],
             idle: inside.idle.borrow().clone(),
             ..NamespaceConfig::default()
         };
@@ -253,6 +258,6 @@ impl Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("hub", &self.0.hub).finish_non_exhaustive()
+        f.debug_struct("Service").field("hub", &self.0.hub.name).finish_non_exhaustive()
     }
 }

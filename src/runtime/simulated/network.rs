@@ -49,6 +49,9 @@ pub enum Split {
     Many,
 }
 
+/// How long a system sends the same bytes again and again before it gives up: about what Linux does.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 /// What an end of a connection learns about its being cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -116,6 +119,8 @@ struct Lane {
     armed: Option<u64>,
     is_finished: bool,
     swallows: bool,
+    /// Something was sent that is never acknowledged, and the sender's system will give up one day.
+    is_despairing: bool,
 }
 
 impl Default for Conditions {
@@ -395,6 +400,9 @@ impl State {
         let lane = &mut connection.lanes[side];
         if lane.swallows {
             lane.held += length;
+            if !std::mem::replace(&mut lane.is_despairing, true) {
+                self.plan(now + nanos(PATIENCE), Due::Breaks(end.connection, side));
+            }
             return Ok(());
         }
         if connection.sides[1 - side].is_gone {

@@ -1,8 +1,10 @@
 //! A consumer: one client, which reads some partitions or all of them.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use eventhubs::model::moment::Moment;
 use eventhubs::simulation::{Random, note, now, sleep, spawn, within};
 use eventhubs::{
     ConsumerClient, Error, ErrorKind, EventStream, ReceivedEvent, RetryOptions, StartPosition, Timestamp,
@@ -10,11 +12,9 @@ use eventhubs::{
 use futures::future::{Either, select};
 
 use super::event::Id;
+use super::listener::Listener;
 use super::plan::ConsumerPlan;
 use super::{PARTITIONS, Scene};
-
-/// Whether a stream that begins at the end knows where that was when its link is lost before the first event.
-const LATEST_IS_KEPT: bool = false;
 
 struct Consumer {
     number: u32,
@@ -27,6 +27,8 @@ struct Consumer {
 struct Options {
     retry: RetryOptions,
     connect_timeout: Duration,
+    idle_timeout: Duration,
+    stall_timeout: Duration,
     pause: Duration,
     prefetch: Option<u32>,
 }
@@ -43,17 +45,23 @@ pub async fn work(number: u32, plan: ConsumerPlan, scene: Scene) {
     let options = Options {
         retry: plan.options.retry.clone(),
         connect_timeout: plan.options.connect_timeout,
+        idle_timeout: plan.options.idle_timeout,
+        stall_timeout: plan.options.stall_timeout,
         pause: plan.pause,
         prefetch: plan.prefetch,
     };
     let client = ConsumerClient::builder()
         .connection_string(scene.service.connection_string())
         .options(plan.options)
+        .consumer_group(format!("group-{number}"))
         .build();
     let client = match client {
         Ok(client) => client,
         Err(error) => return scene.wrong(format!("no client is made: {error}")),
     };
+    let listener = Listener::to(100 + u64::from(number), client.status());
+    let patience = (options.idle_timeout * 2).max(options.stall_timeout * 12) + Duration::from_secs(30);
+    let _ = spawn("watches", watch(number, patience, listener, scene.clone()));
     sleep(plan.delay).await;
     let mut random = plan.random;
     let streams: Vec<Option<Vec<u32>>> = match plan.partitions {
@@ -83,6 +91,29 @@ pub async fn work(number: u32, plan: ConsumerPlan, scene: Scene) {
     close(&client, number, &scene).await;
     for task in tasks {
         task.join().await;
+    }
+}
+
+/// Sees to it that nothing is held up without a word.
+async fn watch(number: u32, patience: Duration, listener: Listener, scene: Scene) {
+    const STEP: Duration = Duration::from_secs(5);
+    let mut waiting: BTreeMap<usize, (i64, Moment)> = BTreeMap::new();
+    while within(STEP, scene.done.wait()).await.is_none() {
+        let lags = scene.ledger.borrow().lags(scene.service.store());
+        let lags: Vec<_> = lags.into_iter().filter(|(_, consumer, ..)| *consumer == number).collect();
+        waiting.retain(|reading, _| lags.iter().any(|(lagging, ..)| lagging == reading));
+        for (reading, _, partition, next) in lags {
+            let (before, since) = *waiting.entry(reading).or_insert((next, now()));
+            if before != next || listener.has_told(since) {
+                waiting.insert(reading, (next, now()));
+            } else if now() - since > patience {
+                waiting.insert(reading, (next, now()));
+                scene.wrong(format!(
+                    "consumer {number} is silent: event {next} of partition {partition} lies there for {:?}",
+                    now() - since
+                ));
+            }
+        }
     }
 }
 
@@ -248,11 +279,7 @@ impl Consumer {
         let events = self.scene.service.store().events(partition);
         let next = events.len() as i64;
         let exactly = |position, first| Start { position, least: first, most: Some(first) };
-        let is_clear = self.scene.ledger.borrow().is_clear();
-        let kind = match random.below(10) {
-            3 | 4 if !LATEST_IS_KEPT && !is_clear => 0,
-            kind => kind,
-        };
+        let kind = random.below(10);
         if events.is_empty() || kind < 4 {
             return match kind {
                 3 => Start { position: StartPosition::latest(), least: next, most: None },

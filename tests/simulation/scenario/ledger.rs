@@ -20,6 +20,10 @@ pub struct Ledger {
     /// Nothing goes wrong in this world, so nothing may be tried twice.
     is_clear: bool,
     calm: Option<Moment>,
+    /// The service refuses single events for a while, and those behind them get in front.
+    pub may_reorder: bool,
+    /// The service stores events twice by itself.
+    pub may_duplicate: bool,
     calls: Vec<Call>,
     readings: Vec<Reading>,
     goal: Option<Vec<i64>>,
@@ -69,6 +73,8 @@ pub enum Form {
 }
 
 struct Call {
+    /// Calls of one turn were under way together.
+    turn: u32,
     form: Form,
     events: Vec<(Id, Target)>,
     fate: Fate,
@@ -118,8 +124,9 @@ impl Ledger {
     }
 
     /// Somebody calls; the number is for [`ends`](Self::ends).
-    pub fn begins(&mut self, form: Form, events: Vec<(Id, Target)>, most_copies: u32) -> usize {
+    pub fn begins(&mut self, turn: u32, form: Form, events: Vec<(Id, Target)>, most_copies: u32) -> usize {
         self.calls.push(Call {
+            turn,
             form,
             events,
             fate: Fate::UnderWay,
@@ -166,6 +173,13 @@ impl Ledger {
     pub fn set_goal(&mut self, last: Vec<i64>) {
         self.goal = Some(last);
         self.look();
+    }
+
+    /// What each stream has still to take of what is stored: whose, where, the next number.
+    pub fn lags(&self, store: &Store) -> Vec<(usize, u32, u32, i64)> {
+        let readings = self.readings.iter().enumerate();
+        let lags = readings.map(|(at, reading)| (at, reading.consumer, reading.partition, reading.bounds().1));
+        lags.filter(|(_, _, partition, next)| *next <= store.last_sequence(*partition)).collect()
     }
 
     /// Who still lacks what.
@@ -262,7 +276,7 @@ impl Ledger {
                             copies.len()
                         ));
                     }
-                    if copies.len() > call.most_copies {
+                    if copies.len() > call.most_copies && !self.may_duplicate {
                         let most = call.most_copies;
                         self.wrong(format!("{id:?} is stored {} times after {most} attempts", copies.len()));
                     }
@@ -305,14 +319,15 @@ impl Ledger {
 
     /// First copies are in the order in which one producer sent them to one partition or with one key.
     fn check_order(&mut self, calls: &[Call], places: &BTreeMap<Id, Vec<(u32, i64)>>) {
-        let mut last: BTreeMap<(u8, &Target), (i64, Id)> = BTreeMap::new();
+        let mut last: BTreeMap<(u8, &Target), (i64, Id, u32)> = BTreeMap::new();
         for call in calls.iter().filter(|call| call.fate == Fate::Acknowledged) {
             for (id, target) in call.events.iter().filter(|(_, target)| *target != Target::Any) {
                 let Some((_, first)) = places.get(id).and_then(|copies| copies.first()) else { continue };
-                let before = last.insert((id.producer, target), (*first, *id));
-                if let Some((before, other)) = before
-                    && before >= *first
-                {
+                let latest = last.entry((id.producer, target)).or_insert((-1, *id, 0));
+                if latest.0 < *first {
+                    *latest = (*first, *id, call.turn);
+                } else if !(self.may_reorder && latest.2 == call.turn) {
+                    let (before, other, _) = *latest;
                     self.wrong(format!(
                         "{id:?} was sent to {target:?} after {other:?}, and stored as {first} before {before}"
                     ));

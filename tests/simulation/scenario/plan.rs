@@ -65,9 +65,9 @@ impl Plan {
     pub fn new(random: &mut Random) -> Self {
         // Most seeds are of a size that lets many of them run; some are large.
         let events = match random.below(100) {
-            0..60 => random.between(20, 150),
-            60..90 => random.between(150, 500),
-            _ => random.between(500, 2000),
+            0..50 => random.between(50, 300),
+            50..85 => random.between(300, 1000),
+            _ => random.between(1000, 3000),
         };
         let is_clear = random.chance(12);
         let count = match is_clear {
@@ -118,6 +118,11 @@ impl Plan {
         Plan { weather, producers, consumers }
     }
 
+    /// Whether the service does something in it.
+    pub fn has(&self, which: impl Fn(&Gust) -> bool) -> bool {
+        self.weather.gusts.iter().any(|(_, gust)| which(gust))
+    }
+
     /// Whether nothing goes wrong in it, so that nothing may be tried twice.
     pub fn is_clear(&self) -> bool {
         self.weather.gusts.is_empty()
@@ -152,6 +157,7 @@ fn options(random: &mut Random, name: String, lifetime: u64) -> ClientOptions {
         retry,
         connect_timeout: seconds(random, 5, 20),
         idle_timeout: seconds(random, 5, 30),
+        stall_timeout: seconds(random, 5, 30),
         identifier: Some(name),
         token_lifetime: Duration::from_secs(lifetime),
         ..ClientOptions::default()

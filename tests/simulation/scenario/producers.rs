@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
 use super::event::{Id, length};
+use super::listener::Listener;
 use super::ledger::{Fate, Form, Target};
 use super::plan::{Habit, ProducerPlan};
 use super::{PARTITIONS, Scene};
@@ -19,12 +20,17 @@ struct Producer {
     retry: RetryOptions,
     random: Random,
     scene: Scene,
-    /// Events so far.
+    listener: Listener,
+    /// How long it may be without a word about why nothing goes on.
+    patience: Duration,
+    /// Events so far, and calls.
     sent: u32,
+    turn: u32,
 }
 
 pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
     let retry = plan.options.retry.clone();
+    let patience = retry.attempt_timeout + plan.options.idle_timeout * 2 + Duration::from_secs(10);
     let client = ProducerClient::builder()
         .connection_string(scene.service.connection_string())
         .options(plan.options)
@@ -33,7 +39,9 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
         Ok(client) => client,
         Err(error) => return scene.wrong(format!("no client is made: {error}")),
     };
-    let mut producer = Producer { number, client, retry, random: plan.random, scene, sent: 0 };
+    let listener = Listener::to(number.into(), client.status());
+    let mut producer =
+        Producer { number, client, retry, random: plan.random, scene, listener, patience, sent: 0, turn: 0 };
     let mut is_seen_after_storm = false;
     loop {
         if producer.sent >= plan.events {
@@ -51,6 +59,7 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
             Habit::Pipelined => 3,
             Habit::Batches => 6,
         };
+        producer.turn += 1;
         match habit {
             0..3 => producer.one().await,
             3..6 => producer.many().await,
@@ -64,6 +73,10 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
         if pause > 0 {
             sleep(Duration::from_micros(pause)).await;
         }
+    }
+    let health = producer.client.health();
+    if !health.is_healthy {
+        producer.scene.wrong(format!("producer {number} is not healthy under a clear sky: {health:?}"));
     }
     if plan.is_closed {
         let closing = now();
@@ -157,7 +170,14 @@ impl Producer {
         {
             self.scene.wrong(format!("{sent} of {count} events were sent"));
         }
-        self.ends(call, sent.map(drop));
+        match sent {
+            Ok(_) => self.ends(call, Ok(())),
+            Err(error) => {
+                // Some of its batches may have got through before one failed.
+                self.failed(&error);
+                self.scene.ledger.borrow_mut().ends(call, Fate::Unknown);
+            }
+        }
     }
 
     /// A call that its caller loses interest in.
@@ -217,7 +237,7 @@ impl Producer {
     }
 
     fn begins(&self, form: Form, events: Vec<(Id, Target)>) -> usize {
-        self.scene.ledger.borrow_mut().begins(form, events, self.retry.max_attempts)
+        self.scene.ledger.borrow_mut().begins(self.turn, form, events, self.retry.max_attempts)
     }
 
     fn ends(&self, call: usize, sent: Result<(), Error>) {
@@ -266,15 +286,23 @@ impl Producer {
     async fn timed_any<T>(&self, what: &str, parts: u32, call: impl Future<Output = T>) -> T {
         let started = now();
         let result = call.await;
+        if now() - started > self.patience * parts && !self.listener.has_told(started) {
+            let took = now() - started;
+            self.scene.wrong(format!("producer {} is silent while {what} takes {took:?}", self.number));
+        }
         let limit = deadline(&self.retry) * parts + Duration::from_secs(1);
         self.scene.ledger.borrow_mut().check_time(what, started, limit);
         result
     }
 }
 
+/// What is added to a pause when the service asks to slow down.
+const BUSY: Duration = Duration::from_secs(4);
+
 /// How long a call may take, as [`RetryOptions`] say.
 pub fn deadline(retry: &RetryOptions) -> Duration {
-    retry.total_deadline.unwrap_or(retry.attempt_timeout * retry.max_attempts)
+    let attempts = (retry.attempt_timeout + retry.max_delay + BUSY) * retry.max_attempts;
+    retry.total_deadline.unwrap_or(attempts)
 }
 
 fn error_is_not_size<T>(result: &Result<T, Error>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventhubs::broker::faults::{Fault, On};
 use eventhubs::simulation::{
     Conditions, Notice, Random, Split, blackhole, connections, cut, note, set_conditions, sleep, stall,
 };
@@ -28,6 +29,8 @@ pub enum Gust {
     Bad { latency: Duration, bandwidth: u64, window: usize, lasting: Duration },
     /// The service dies, and comes back.
     Crash { lasting: Duration },
+    /// The service misbehaves.
+    Fault { fault: Fault, lasting: Duration },
     /// Its disk is slow for a while.
     SlowDisk { latency: Duration, lasting: Duration },
 }
@@ -39,6 +42,9 @@ impl Gust {
             let most = *random.pick(&[500, 5_000, 40_000]);
             Duration::from_millis(random.below(most))
         };
+        if random.chance(40) {
+            return Gust::Fault { fault: fault(random), lasting: lasting(random) };
+        }
         match random.below(100) {
             0..30 => Gust::Cut { which: random.next(), notices: [notice(random), notice(random)] },
             30..36 => Gust::CutAll { notices: [notice(random), notice(random)] },
@@ -55,9 +61,42 @@ impl Gust {
                 window: *random.pick(&[256 * 1024, 16 * 1024, 2048]),
                 lasting: lasting(random),
             },
-            82..92 => Gust::Crash { lasting: lasting(random) },
+            82..90 => Gust::Crash { lasting: lasting(random) },
             _ => Gust::SlowDisk { latency: millis(random, 8000), lasting: lasting(random) },
         }
+    }
+}
+
+/// Something that passes: what a service says to a client that it will not have back is not among it.
+fn fault(random: &mut Random) -> Fault {
+    const PASSING: [&str; 5] = [
+        "amqp:link:detach-forced",
+        "amqp:connection:forced",
+        "amqp:internal-error",
+        "com.microsoft:server-busy",
+        "com.microsoft:timeout",
+    ];
+    const MOMENTS: [On; 6] = [On::Now, On::Attach, On::Send, On::Sent, On::Receive, On::Received];
+    let condition = *random.pick(&PASSING);
+    let fault = match random.below(13) {
+        0..2 => Fault::lose_ack(),
+        2 => Fault::lose_ack().then_drop(),
+        3 => Fault::duplicate(),
+        4 => Fault::busy(),
+        5..8 => Fault::detach(condition).on(*random.pick(&MOMENTS)),
+        8 => Fault::end(condition).on(*random.pick(&MOMENTS)),
+        9 => Fault::close(condition).on(*random.pick(&MOMENTS)),
+        10 => Fault::refuse_token(*random.pick(&[401, 500, 503])),
+        11 => Fault::expire_token(),
+        _ => Fault::stop_partition(),
+    };
+    let fault = match random.chance(50) && !matches!(fault.occasion(), On::Now | On::Token | On::Always) {
+        true => fault.on_partition(random.below(super::PARTITIONS.into()).to_string()),
+        false => fault,
+    };
+    match fault.occasion() {
+        On::Now | On::Always => fault,
+        _ => fault.after(random.below(20)).times(random.between(1, 3)),
     }
 }
 
@@ -122,6 +161,14 @@ async fn happen(gust: Gust, climate: &Conditions, scene: &Scene) {
             set_conditions(bad);
             sleep(lasting).await;
             set_conditions(climate.clone());
+        }
+        Gust::Fault { fault, lasting } => {
+            let guard = scene.service.inject(fault);
+            sleep(lasting).await;
+            match guard {
+                Ok(guard) => note("hits", guard.end(), 0, || ""),
+                Err(why) => scene.wrong(format!("a fault is not set: {why}")),
+            }
         }
         Gust::Crash { lasting } => {
             scene.service.crash();
