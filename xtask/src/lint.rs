@@ -28,7 +28,16 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
         everything.args(["clippy", "--package", "eventhubs", "--all-targets", "--all-features"]).args(deny);
         let mut helpers = cargo(workspace);
         helpers
-            .args(["clippy", "--package", "xtask", "--package", "eventhubs-wasm-tests", "--all-targets"])
+            .args([
+                "clippy",
+                "--package",
+                "xtask",
+                "--package",
+                "eventhubs-wasm-tests",
+                "--package",
+                "eventhubs-simulation",
+                "--all-targets",
+            ])
             .args(deny);
         let mut library = cargo(workspace);
         library.args(["clippy", "--lib"]).args(deny);

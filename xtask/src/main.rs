@@ -15,6 +15,7 @@ mod package;
 mod prepare;
 mod process;
 mod report;
+mod sim;
 mod size;
 mod table;
 mod test;
@@ -34,13 +35,15 @@ Usage: cargo xtask <verb>
                         natively and through the npm package in Node; with --open, serve the console afterwards
   emulator [options]    build and run the emulator (the same options as `eventhubs emulator`)
   test [part ...]       all that CI runs; or only some of:
-                        lint unit behaviour wasm package compat interop console fuzz demo
+                        lint unit sim behaviour wasm package compat interop console fuzz demo
   lint                  formatting, clippy, documentation, layers, and licences where cargo-deny is installed
   package [--quick]     the npm package: target/package/eventhubs/ and a tarball of it; quick: without wasm-opt
   console               the console (www), built into target/console, where the emulator finds it
   size [--why]          what the package weighs in a page, beside the official SDK; fails above the limit
   bench [options]       measure against one emulator process, beside raw WebSockets and the official SDKs
   fuzz [--target NAME]  feed anything to everything that parses (--seconds 60 or --runs N)
+  sim [--seeds N]       live through seeds: clients, a service and their faults in one thread, under virtual time
+                        (--seed S --trace replays one; --mutations breaks the code to see that it is noticed)
   doctor                what is missing on this machine, and how to get it
 
 `cargo xtask bench --help` and `cargo xtask fuzz --help` say more.
@@ -71,6 +74,7 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "size" => size::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
+        "sim" => sim::run(&workspace, rest),
         "doctor" => doctor::run(&workspace),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

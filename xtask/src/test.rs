@@ -9,11 +9,11 @@ use crate::prepare;
 use crate::process::{cargo, counted};
 use crate::report::{Counts, Report};
 use crate::workspace::Workspace;
-use crate::{console, demo, fuzz, lint, package, size, wasm};
+use crate::{console, demo, fuzz, lint, package, sim, size, wasm};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
-const PARTS: [&str; 10] =
-    ["lint", "unit", "behaviour", "wasm", "package", "compat", "interop", "console", "fuzz", "demo"];
+const PARTS: [&str; 11] =
+    ["lint", "unit", "sim", "behaviour", "wasm", "package", "compat", "interop", "console", "fuzz", "demo"];
 
 /// Test files that another part runs.
 const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
@@ -33,6 +33,8 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
             match part {
                 "lint" => lint::steps(workspace, &mut report),
                 "unit" => unit(workspace, &mut report),
+                "sim" => report
+                    .step("sim: 10 000 simulated lives of clients and a service", || sim::test(workspace)),
                 "behaviour" => behaviour(workspace, &mut report),
                 "wasm" => wasm::steps(workspace, &mut report),
                 "package" => package(workspace, &mut report),
@@ -56,7 +58,17 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
 fn unit(workspace: &Workspace, report: &mut Report) {
     report.step("unit: library, binaries, benches, examples", || {
         let mut tests = cargo(workspace);
-        tests.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--examples", "--benches"]);
+        tests.args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "eventhubs-simulation",
+            "--all-features",
+            "--lib",
+            "--bins",
+            "--examples",
+            "--benches",
+        ]);
         counted(&mut tests)
     });
     report.step("unit: documentation examples", || {

@@ -113,11 +113,6 @@ impl Ledger {
         self.calm = Some(now());
     }
 
-    /// Whether nothing goes wrong in this world.
-    pub fn is_clear(&self) -> bool {
-        self.is_clear
-    }
-
     /// Whether nothing may fail that begins now.
     pub fn is_settled(&self, at: Moment) -> bool {
         self.is_clear || self.calm.is_some_and(|calm| at.saturating_since(calm) > RECOVERY)
@@ -178,7 +173,8 @@ impl Ledger {
     /// What each stream has still to take of what is stored: whose, where, the next number.
     pub fn lags(&self, store: &Store) -> Vec<(usize, u32, u32, i64)> {
         let readings = self.readings.iter().enumerate();
-        let lags = readings.map(|(at, reading)| (at, reading.consumer, reading.partition, reading.bounds().1));
+        let lags =
+            readings.map(|(at, reading)| (at, reading.consumer, reading.partition, reading.bounds().1));
         lags.filter(|(_, _, partition, next)| *next <= store.last_sequence(*partition)).collect()
     }
 

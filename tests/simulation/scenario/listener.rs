@@ -6,7 +6,6 @@ use std::rc::Rc;
 use eventhubs::model::moment::Moment;
 use eventhubs::simulation::{note, now, spawn};
 use eventhubs::{Status, StatusStream};
-use futures::StreamExt;
 
 /// What a client has said last.
 #[derive(Clone)]

@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
 use super::event::{Id, length};
-use super::listener::Listener;
 use super::ledger::{Fate, Form, Target};
+use super::listener::Listener;
 use super::plan::{Habit, ProducerPlan};
 use super::{PARTITIONS, Scene};
 
@@ -54,6 +54,7 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
             is_seen_after_storm = true;
         }
         let habit = match plan.habit {
+            _ if is_seen_after_storm => 0,
             Habit::Mixed => producer.random.below(16),
             Habit::Single => 0,
             Habit::Pipelined => 3,

@@ -86,7 +86,7 @@ fn fault(random: &mut Random) -> Fault {
         5..8 => Fault::detach(condition).on(*random.pick(&MOMENTS)),
         8 => Fault::end(condition).on(*random.pick(&MOMENTS)),
         9 => Fault::close(condition).on(*random.pick(&MOMENTS)),
-        10 => Fault::refuse_token(*random.pick(&[401, 500, 503])),
+        10 => Fault::refuse_token(*random.pick(&[500, 503])),
         11 => Fault::expire_token(),
         _ => Fault::stop_partition(),
     };
