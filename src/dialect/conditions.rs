@@ -275,6 +275,10 @@ fn look_up(error: &AmqpError) -> (Step, ErrorKind) {
                 return (Step::Fatal, ErrorKind::InvalidPosition);
             }
         }
+        // What AMQP has a peer say that has heard nothing for too long (2.4.5): a network that lost it all, and no quota.
+        RESOURCE_LIMIT_EXCEEDED if find(description, "idle").is_some() => {
+            return (Step::Connection, ErrorKind::ConnectionLost);
+        }
         _ => {}
     }
     TABLE
@@ -325,6 +329,17 @@ mod tests {
         assert_eq!(Recovery::Connection.at_least(Recovery::Link), Recovery::Connection);
         let fatal = Recovery::Fatal(ErrorKind::NotFound);
         assert_eq!(fatal.at_least(Recovery::Connection), fatal);
+    }
+
+    #[test]
+    fn a_service_that_has_heard_nothing_is_connected_to_again() {
+        let silent = "The peer was silent for longer than the announced idle-time-out.";
+        let said = service(RESOURCE_LIMIT_EXCEEDED, silent);
+        assert_eq!(classify_close(&CloseReason::Remote(Some(said.clone()))), Recovery::Connection);
+        assert_eq!(error(&said).kind(), ErrorKind::ConnectionLost);
+        assert!(error(&said).is_transient());
+        let full = service(RESOURCE_LIMIT_EXCEEDED, "The namespace has 5 connections, more are not allowed.");
+        assert_eq!(classify(&full), Recovery::Fatal(ErrorKind::QuotaExceeded));
     }
 
     #[test]

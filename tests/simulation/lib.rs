@@ -1,5 +1,7 @@
 //! Simulated lives of clients and a service; see `run.rs` for the program, `tests.rs` for what is promised.
 
+#[cfg(test)]
+mod regressions;
 mod scenario;
 #[cfg(test)]
 mod tests;

@@ -165,10 +165,12 @@ pub fn cut(connection: ConnectionNumber, notices: [Notice; 2]) {
 pub fn blackhole(connection: ConnectionNumber, swallows: [bool; 2]) {
     with(|state| {
         state.note("swallows", connection.0, u64::from(swallows[0]) * 2 + u64::from(swallows[1]), || "");
+        let number = connection;
         let Some(connection) = state.network.get(connection) else { return };
         for (lane, swallows) in connection.lanes.iter_mut().zip(swallows) {
             lane.swallows |= swallows;
         }
+        state.despair(number);
     });
 }
 
@@ -400,9 +402,7 @@ impl State {
         let lane = &mut connection.lanes[side];
         if lane.swallows {
             lane.held += length;
-            if !std::mem::replace(&mut lane.is_despairing, true) {
-                self.plan(now + nanos(PATIENCE), Due::Breaks(end.connection, side));
-            }
+            self.despair(end.connection);
             return Ok(());
         }
         if connection.sides[1 - side].is_gone {
@@ -508,6 +508,20 @@ impl State {
         waker.into_iter().collect()
     }
 
+    /// Plans that an end gives up one day whose bytes are never acknowledged.
+    fn despair(&mut self, number: ConnectionNumber) {
+        let Some(connection) = self.network.get(number) else { return };
+        let mut in_vain = Vec::new();
+        for (side, lane) in connection.lanes.iter_mut().enumerate() {
+            if lane.swallows && lane.held > 0 && !std::mem::replace(&mut lane.is_despairing, true) {
+                in_vain.push(side);
+            }
+        }
+        for side in in_vain {
+            self.plan(self.now + nanos(PATIENCE), Due::Breaks(number, side));
+        }
+    }
+
     fn cut(&mut self, number: ConnectionNumber, notices: [Notice; 2]) {
         self.note("cut", number.0, 0, || format!("{notices:?}"));
         let now = self.now;
@@ -518,6 +532,7 @@ impl State {
             lane.swallows = true;
             lane.end = None;
         }
+        self.despair(number);
         for (side, notice) in notices.into_iter().enumerate() {
             match notice {
                 Notice::Never => {}

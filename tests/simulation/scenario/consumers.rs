@@ -16,6 +16,9 @@ use super::listener::Listener;
 use super::plan::ConsumerPlan;
 use super::{PARTITIONS, Scene};
 
+/// Whether a connection counts as lost on which the watchdog's question is not answered.
+const UNANSWERED_IS_LOST: bool = false;
+
 struct Consumer {
     number: u32,
     client: ConsumerClient,
@@ -60,7 +63,10 @@ pub async fn work(number: u32, plan: ConsumerPlan, scene: Scene) {
         Err(error) => return scene.wrong(format!("no client is made: {error}")),
     };
     let listener = Listener::to(100 + u64::from(number), client.status());
-    let patience = (options.idle_timeout * 2).max(options.stall_timeout * 12) + Duration::from_secs(30);
+    let patience = match UNANSWERED_IS_LOST {
+        true => (options.idle_timeout * 2).max(options.stall_timeout * 12) + Duration::from_secs(30),
+        false => super::RECOVERY,
+    };
     let _ = spawn("watches", watch(number, patience, listener, scene.clone()));
     sleep(plan.delay).await;
     let mut random = plan.random;

@@ -30,7 +30,7 @@ pub struct Ledger {
     pub reached: Signal,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub acknowledged: u64,
     pub refused: u64,

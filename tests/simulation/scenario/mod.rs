@@ -26,8 +26,8 @@ use weather::Gust;
 /// How many partitions the hub has.
 pub const PARTITIONS: u32 = 4;
 /// After the weather has cleared, this long may pass until everything is as if nothing had been. The slowest case is
-/// a connection of which one direction is dead: the service notices after 240 s.
-const RECOVERY: Duration = Duration::from_secs(300);
+/// a connection of which one direction is dead: the service notices after twice its idle timeout of 240 s.
+const RECOVERY: Duration = Duration::from_secs(540);
 /// Far beyond everything that a plan can take.
 const LIFE: Duration = Duration::from_secs(6 * 3600);
 

@@ -1,0 +1,74 @@
+//! What seeds once found, each spelled out: a seed means something else as soon as a plan changes.
+
+use std::time::Duration;
+
+use eventhubs::broker::HubConfig;
+use eventhubs::simulation::{Notice, Service, World, blackhole, connections, cut, leftovers, sleep, within};
+use eventhubs::{ConsumerClient, ProducerClient, SendOptions, StartPosition};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Lives through `story`, and sees to it that nothing is left of it.
+fn tell<F: Future<Output = ()> + 'static>(story: impl FnOnce(Service) -> F) {
+    let mut world = World::enter(1, false);
+    let service = Service::start(HubConfig::new("hub", 1));
+    let told = story(service.clone());
+    world.run(HOUR, told).unwrap();
+    service.stop();
+    drop(service);
+    world.wind_down(HOUR);
+    assert_eq!(leftovers(), Default::default());
+}
+
+fn clients(service: &Service) -> (ProducerClient, ConsumerClient) {
+    let text = service.connection_string();
+    let producer = ProducerClient::from_connection_string(&text).unwrap();
+    (producer, ConsumerClient::from_connection_string(&text).unwrap())
+}
+
+/// Seed 5: what was stored while the link was down was never seen.
+#[test]
+fn a_stream_that_starts_at_the_end_misses_nothing_when_its_link_is_lost_before_the_first_event() {
+    tell(|service| async move {
+        let (producer, consumer) = clients(&service);
+        let reader = consumer.partition("0").from(StartPosition::latest());
+        let mut events = reader.open().await.unwrap();
+        for connection in connections() {
+            cut(connection, [Notice::Reset(Duration::from_secs(5)), Notice::Reset(Duration::ZERO)]);
+        }
+        producer.send_with("while it is away", SendOptions::to_partition("0")).await.unwrap();
+        let event = within(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!((event.sequence_number(), &*event.body_text().unwrap()), (0, "while it is away"));
+    });
+}
+
+/// The service said so with the condition that it has for quotas, too, and was never connected to again.
+#[test]
+fn a_service_that_has_heard_nothing_for_too_long_is_connected_to_again() {
+    tell(|service| async move {
+        let (producer, _) = clients(&service);
+        producer.send("before").await.unwrap();
+        for connection in connections() {
+            blackhole(connection, [true, false]);
+        }
+        // Twice the service's idle timeout, and a little.
+        sleep(Duration::from_secs(500)).await;
+        producer.send("after").await.unwrap();
+        assert_eq!(service.store().last_sequence(0), 1);
+    });
+}
+
+/// What is acknowledged is on disk: a crash right behind the answer loses nothing.
+#[test]
+fn what_is_acknowledged_outlives_a_crash_of_the_service() {
+    tell(|service| async move {
+        let (producer, _) = clients(&service);
+        service.set_disk(Duration::from_millis(500));
+        for number in 0..20 {
+            producer.send(format!("{number}")).await.unwrap();
+            service.crash();
+            service.open();
+        }
+        assert!(service.store().last_sequence(0) >= 19);
+    });
+}
