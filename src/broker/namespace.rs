@@ -2,7 +2,7 @@
 
 mod trouble;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -41,7 +41,7 @@ struct Shared {
     faults: Faults,
     store: Arc<Store>,
     /// By name in lower case.
-    hubs: RwLock<HashMap<String, Arc<Hub>>>,
+    hubs: RwLock<BTreeMap<String, Arc<Hub>>>,
     last_hub: AtomicU64,
     connections: Mutex<Connections>,
 }
@@ -50,7 +50,8 @@ struct Shared {
 struct Connections {
     closed: bool,
     last: u64,
-    open: HashMap<u64, Arc<Mailbox>>,
+    /// In the order in which they came, which is the one in which all are told something.
+    open: BTreeMap<u64, Arc<Mailbox>>,
 }
 
 /// Where a publication goes.
@@ -506,7 +507,7 @@ impl Namespace {
         self.shared.hubs.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn hubs_mut<T>(&self, change: impl FnOnce(&mut HashMap<String, Arc<Hub>>) -> T) -> T {
+    fn hubs_mut<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<Hub>>) -> T) -> T {
         change(&mut self.shared.hubs.write().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -20,6 +20,10 @@ pub(in crate::broker) const BUSY: &str = "The request was terminated because the
 
 impl Namespace {
     /// When [`look`](Self::look) is to be called at the latest, by somebody who waits and has no connection to do it.
+    #[cfg_attr(
+        not(feature = "emulator"),
+        allow(dead_code, reason = "only the emulator's HTTP has nobody else to ask")
+    )]
     pub(crate) fn next_errand(&self) -> Option<Moment> {
         if self.shared.faults.any() { self.shared.faults.next_errand() } else { None }
     }
