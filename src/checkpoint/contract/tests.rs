@@ -1,5 +1,7 @@
 use std::future::ready;
 
+use futures::future::BoxFuture;
+
 use super::super::{Checkpoint, ConsumerGroup, MemoryStore, Ownership, Records};
 use super::*;
 use crate::error::ErrorKind;
