@@ -424,7 +424,7 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn say<'a>(pairs: &[(&'a str, FieldValue)]) -> Result<Fault, String> {
+    fn say(pairs: &[(&str, FieldValue)]) -> Result<Fault, String> {
         Fault::from_fields(pairs.to_vec()).map_err(|error| error.to_string())
     }
 
