@@ -132,11 +132,11 @@ impl Driver {
             if let Some(progress) = self.authorization.answered(&delivery.payload, config, now) {
                 self.claimed(progress, now);
             }
-        } else if self.management.links.owns(link) {
-            if let Some(delay) = self.management.answered(&delivery.payload, config, now) {
-                let entity = format!("{}/$management", config.hub);
-                self.shared.board.tell(Status::Throttled { entity, delay });
-            }
+        } else if self.management.links.owns(link)
+            && let Some(delay) = self.management.answered(&delivery.payload, config, now)
+        {
+            let entity = format!("{}/$management", config.hub);
+            self.shared.board.tell(Status::Throttled { entity, delay });
         }
     }
 

@@ -291,6 +291,11 @@ impl Receiving {
         self.watch.answered(has_newer, now);
     }
 
+    /// A question about the partition was not answered; whether it was asked because the link is silent, and the link still is.
+    pub(super) fn is_unanswered(&mut self) -> bool {
+        !matches!(self.end, End::Asked) && self.watch.is_unanswered()
+    }
+
     /// What is to be done about silence on a link that has `credit`.
     pub(super) fn look(&mut self, credit: u32, now: Moment) -> Look {
         let last = &self.last;

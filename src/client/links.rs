@@ -293,7 +293,16 @@ impl Driver {
         for (key, answer) in std::mem::take(&mut self.management.told) {
             let Some(link) = self.link_mut(key) else { continue };
             if let Role::Receiver(receiving) = &mut link.role {
-                receiving.answered(answer.and_then(PartitionProperties::from_reply).ok(), now);
+                if answer.is_none() && receiving.is_unanswered() {
+                    // Nothing comes on the link, nothing comes back: what is sent may not arrive at all, though heartbeats do.
+                    let partition = receiving.receiver.spec.partition().to_owned();
+                    self.shared.board.tell(Status::Stalled { partition });
+                    let message = "a partition is silent, and a question about it was not answered";
+                    self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
+                    return;
+                }
+                let answer = answer.and_then(Result::ok);
+                receiving.answered(answer.and_then(|reply| PartitionProperties::from_reply(reply).ok()), now);
             }
             self.queue(key);
         }
@@ -362,7 +371,8 @@ impl Driver {
                 match receiving.look(wire.engine.credit(id), now) {
                     Look::Fine => {}
                     Look::Ask => {
-                        let until = now + self.shared.config.retry.attempt_timeout;
+                        let config = &self.shared.config;
+                        let until = now + config.retry.attempt_timeout.min(config.stall_timeout);
                         self.management.ask_for(key, receiving.receiver.spec.partition(), until);
                     }
                     Look::Stalled => return Next::Stalled,

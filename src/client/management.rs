@@ -38,8 +38,8 @@ enum Answer {
 /// The questions of one client.
 pub(super) struct Management {
     pub(super) links: RequestLinks,
-    /// Answers for the connection's task.
-    pub(super) told: Vec<(Key, Result<Reply, Error>)>,
+    /// Answers for the connection's task; `None`: the question was sent, and nothing came back.
+    pub(super) told: Vec<(Key, Option<Result<Reply, Error>>)>,
     waiting: Vec<Request>,
     /// By the id of the question, ascending.
     asked: Vec<(u64, Request)>,
@@ -143,7 +143,7 @@ impl Management {
             return None;
         };
         let asked = id.and_then(|id| self.asked.iter().position(|(known, _)| *known == id));
-        let Some((_, mut request)) = asked.map(|asked| self.asked.remove(asked)) else { return None };
+        let (_, mut request) = self.asked.remove(asked?);
         if reply.is_success() {
             self.tell(request, Ok(reply));
             return None;
@@ -200,13 +200,15 @@ impl Management {
         let all = std::mem::take(&mut self.waiting).into_iter().map(|request| (None, request));
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(id, request)| (Some(id), request));
         for (id, mut request) in all.chain(asked).collect::<Vec<_>>() {
-            match id {
-                _ if request.attempt_ends <= now => match request.has_failed(&error, config, now) {
+            let is_late = request.attempt_ends <= now;
+            match (id, &request.answer) {
+                (Some(_), Answer::Link(link)) if is_late => self.told.push((*link, None)),
+                _ if is_late => match request.has_failed(&error, config, now) {
                     true => self.tell(request, Err(error.clone())),
                     false => self.waiting.push(request),
                 },
-                Some(id) => self.asked.push((id, request)),
-                None => self.waiting.push(request),
+                (Some(id), _) => self.asked.push((id, request)),
+                (None, _) => self.waiting.push(request),
             }
         }
         self.asked.len() < before
@@ -218,7 +220,7 @@ impl Management {
             Answer::Caller(caller) => {
                 drop(caller.send(answer.map_err(|error| error.with_attempts(request.failed))));
             }
-            Answer::Link(link) => self.told.push((link, answer)),
+            Answer::Link(link) => self.told.push((link, Some(answer))),
         }
     }
 }

@@ -96,8 +96,7 @@ impl Watch {
         if self.behind_since.is_none() && is_behind() {
             self.behind_since = Some(since);
         }
-        // A link that is made anew and stays as it was is not made anew all the time.
-        let limit = self.limit.saturating_mul((1 << self.stalls.min(LONGEST)).min(LONGEST));
+        let limit = self.grown();
         match self.behind_since {
             Some(behind) if now - behind >= limit => {
                 self.stalls += 1;
@@ -133,10 +132,23 @@ impl Watch {
         }
     }
 
+    /// The service does not answer; whether it was asked because of a silence that still lasts.
+    pub(super) fn is_unanswered(&mut self) -> bool {
+        let is_silent = std::mem::take(&mut self.is_asking) && self.quiet_since.is_some() && !self.has_moved;
+        self.stalls += u32::from(is_silent);
+        is_silent
+    }
+
+    /// A link that is made anew and stays as it was is not made anew all the time.
+    fn grown(&self) -> Duration {
+        self.limit.saturating_mul((1 << self.stalls.min(LONGEST)).min(LONGEST))
+    }
+
     fn quiet(&mut self, since: Option<Moment>) {
         self.quiet_since = since;
         self.behind_since = None;
-        self.patience = self.limit;
+        // After a link that stalled the next is not suspected as soon.
+        self.patience = self.grown();
     }
 }
 
@@ -276,6 +288,21 @@ mod tests {
         let before = seconds.now;
         let (when, _) = seconds.within(3600, true, true).unwrap();
         assert!(when - before <= 61, "{}", when - before);
+    }
+
+    #[test]
+    fn a_question_that_stays_unanswered_is_a_stall_and_the_next_comes_later() {
+        let mut seconds = Seconds::new();
+        let (when, look) = seconds.within(100, true, false).unwrap();
+        assert_eq!(look, Look::Ask);
+        assert!(seconds.watch.is_unanswered());
+        assert!(!seconds.watch.is_unanswered(), "nothing is asked any more");
+        seconds.watch.restart(at(when));
+        let (next, look) = seconds.within(200, true, false).unwrap();
+        assert_eq!(look, Look::Ask);
+        assert!(next - when >= 60, "{next}");
+        seconds.watch.moved();
+        assert!(!seconds.watch.is_unanswered(), "it is not silent any more");
     }
 
     #[test]

@@ -478,6 +478,46 @@ async fn a_reader_that_its_own_ghost_keeps_out_tries_again() {
 }
 
 #[test]
+async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            // What the client says does not arrive any more; what comes back is not missed at first.
+            Event::Delivery { link, .. }
+                if seen.connection == 1 && seen.state.address(*link).as_deref() == Some("$management") =>
+            {
+                return Then::Handled;
+            }
+            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) && seen.connection == 2 => {
+                if engine.sendable(*link) > 0 && seen.state.is_first(*link) {
+                    engine.send(*link, event(1, "100")).unwrap();
+                }
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let consumer = ConsumerClient::builder()
+        .connection_string(peer.connection_string())
+        .options(ClientOptions {
+            retry: impatient(),
+            stall_timeout: Duration::from_millis(150),
+            ..ClientOptions::default()
+        })
+        .build()
+        .unwrap();
+    let mut statuses = consumer.status();
+    let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    assert_eq!(take(&mut events, 1).await[0].sequence_number(), 1);
+    let mut told = Vec::new();
+    while !told.contains(&"resumed") {
+        told.push(soon(statuses.next()).await.unwrap().code());
+    }
+    let at = told.iter().position(|code| *code == "stalled").unwrap();
+    assert_eq!(told[at..at + 3], ["stalled", "disconnected", "reconnecting"], "{told:?}");
+}
+
+#[test]
 async fn a_receiver_ends_by_its_total_deadline() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,
