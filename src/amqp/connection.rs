@@ -12,7 +12,7 @@ use super::frame::{self, AMQP_HEADER, HEAD, Kind, MIN_MAX_FRAME_SIZE, SASL_HEADE
 use super::link::Links;
 use super::performatives::{self as perf, Open};
 use super::session::Session;
-use super::types::{AmqpError, CloseReason, Event, LinkId, SaslProfile};
+use super::types::{AmqpError, CloseReason, Event, LinkId, SaslProfile, SaslResponse};
 use crate::model::moment::Moment;
 use crate::model::value::Symbol;
 
@@ -376,6 +376,7 @@ impl Connection {
                     return Ok(());
                 }
                 self.phase = Phase::SaslDecision;
+                let response = response.map(SaslResponse);
                 self.events.push_back(Event::Sasl { mechanism, response });
                 Ok(())
             }

@@ -27,5 +27,5 @@ pub use connection::Connection;
 pub use performatives::{Attach, Open, Source, Target};
 pub use types::{
     AmqpError, CloseReason, Delivery, EngineError, Event, LinkId, Outcome, Outgoing, Role, SaslProfile,
-    SessionId,
+    SaslResponse, SessionId,
 };

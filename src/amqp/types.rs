@@ -72,8 +72,8 @@ impl Outcome {
     }
 }
 
-/// A message to be sent on a link.
-#[derive(Clone, Debug)]
+/// A message to be sent on a link. Its bytes are not shown: they may hold a token.
+#[derive(Clone)]
 pub struct Outgoing {
     /// Chosen by the driver and given back with the outcome. Only unsettled deliveries have one.
     pub token: u64,
@@ -87,8 +87,8 @@ pub struct Outgoing {
     pub body: Bytes,
 }
 
-/// A message that arrived on a link, whole.
-#[derive(Clone, Debug)]
+/// A message that arrived on a link, whole. Its bytes are not shown: they may hold a token.
+#[derive(Clone)]
 pub struct Delivery {
     /// The delivery-id, for [`Connection::settle`](super::Connection::settle).
     pub id: u32,
@@ -111,7 +111,7 @@ pub enum Event {
         /// `ANONYMOUS`, `PLAIN`, `EXTERNAL` or `MSSBCBS`.
         mechanism: Symbol,
         /// The initial response: for `PLAIN` the identities and the password.
-        response: Option<Bytes>,
+        response: Option<SaslResponse>,
     },
     /// A session can be used: the peer answered our `begin`, or began one and the engine answered.
     SessionBegan(SessionId),
@@ -223,8 +223,12 @@ pub enum EngineError {
     LimitReached,
 }
 
+/// A client's initial response. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SaslResponse(pub Bytes);
+
 /// How a client authenticates.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SaslProfile {
     /// Whoever; authorization follows by claims.
@@ -251,6 +255,46 @@ impl AmqpError {
     /// An error with a description.
     pub fn new(condition: impl Into<Symbol>, description: impl Into<String>) -> Self {
         AmqpError { condition: condition.into(), description: Some(description.into()), info: Vec::new() }
+    }
+}
+
+impl fmt::Debug for SaslResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaslResponse(…)")
+    }
+}
+
+impl fmt::Debug for SaslProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SaslProfile::Anonymous => f.write_str("Anonymous"),
+            SaslProfile::Plain { user, .. } => {
+                f.debug_struct("Plain").field("user", user).finish_non_exhaustive()
+            }
+            SaslProfile::External => f.write_str("External"),
+        }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("token", &self.token)
+            .field("message_format", &self.message_format)
+            .field("settled", &self.settled)
+            .field("bytes", &(self.head.len() + self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("id", &self.id)
+            .field("message_format", &self.message_format)
+            .field("settled", &self.settled)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
     }
 }
 

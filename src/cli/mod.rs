@@ -22,6 +22,9 @@ use std::process::ExitCode;
 use clap::builder::styling::{AnsiColor, Effects, Styles};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Azure Event Hubs at the command line.
 #[derive(Debug, Parser)]
@@ -136,10 +139,16 @@ fn start_logging(verbosity: Verbosity) {
         (false, _) => "debug,eventhubs=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // It would show what travels, tokens included, to whoever asks for everything with RUST_LOG=trace.
+    let is_harmless = |said: &tracing::Metadata<'_>| {
+        *said.level() < tracing::Level::TRACE || !said.target().starts_with("tungstenite")
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        .finish()
+        .with(filter_fn(is_harmless))
         .init();
 }
 

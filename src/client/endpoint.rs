@@ -64,7 +64,11 @@ pub(crate) fn endpoint(
 
 fn parse_custom(text: &str, is_emulator: bool) -> Result<Namespace, Error> {
     let invalid = |why: &str| {
-        let message = format!("the custom endpoint '{}' {why}", shown(text, 100));
+        // A connection string, a password, a signature: what is none shall not be seen for being put in the wrong place.
+        let message = match text.contains(['@', ';', '=', '?']) {
+            true => format!("the custom endpoint {why}"),
+            false => format!("the custom endpoint '{}' {why}", shown(text, 100)),
+        };
         Error::new(ErrorKind::InvalidArgument, message)
     };
     let (scheme, rest) = split_scheme(text).unwrap_or(("sb", text));

@@ -258,7 +258,8 @@ struct Record {
 impl Record {
     fn add_to(self, contents: &mut Contents, heads: &mut Heads) -> Result<(), String> {
         let (hub, partition, _) = self.key;
-        let batches = record::decode(self.bytes.into()).ok_or_else(|| damaged("a record is cut off"))?;
+        let batches = record::decode(self.bytes.into())
+            .ok_or_else(|| damaged("a record is cut off or makes no sense"))?;
         for batch in batches {
             heads.load(HubId(hub), partition, &batch).map_err(damaged)?;
             contents.batches.push((HubId(hub), partition, batch));

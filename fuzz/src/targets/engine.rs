@@ -112,7 +112,7 @@ impl Driver {
             rest = behind;
             sizes.feed(&mut self.connection, unit);
             while let Some(event) = self.connection.poll_event() {
-                let _ = writeln!(story, "{event:?}");
+                tell(&mut story, &event);
                 self.respond(event);
             }
             while let Some(output) = self.connection.poll_output(Moment::ORIGIN) {
@@ -128,7 +128,7 @@ impl Driver {
         let mut story = String::new();
         Sizes::new(pieces).feed(&mut self.connection, data);
         while let Some(event) = self.connection.poll_event() {
-            let _ = writeln!(story, "{event:?}");
+            tell(&mut story, &event);
         }
         story
     }
@@ -226,6 +226,17 @@ fn outgoing(token: u64) -> Outgoing {
         head: Bytes::from_static(&[0x00, 0x53, 0x75, 0xa0, 0x05]),
         body: Bytes::from_static(b"hello"),
     }
+}
+
+/// Everything about an event, what it does not show by itself, too.
+fn tell(story: &mut String, event: &Event) {
+    let _ = match event {
+        Event::Delivery { delivery, .. } => writeln!(story, "{event:?} {:?}", delivery.payload),
+        Event::Sasl { response, .. } => {
+            writeln!(story, "{event:?} {:?}", response.as_ref().map(|bytes| &bytes.0))
+        }
+        _ => writeln!(story, "{event:?}"),
+    };
 }
 
 /// How many bytes make the next unit of AMQP: a protocol header or a frame.

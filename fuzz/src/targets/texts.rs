@@ -78,7 +78,8 @@ pub fn address(data: &[u8]) {
 fn secret(text: &str) -> Option<&str> {
     let rest = text.split("SharedAccessKey=").nth(1)?;
     let key = rest.split(';').next()?;
-    (key.len() > 8).then_some(key)
+    // Words of ours are no key.
+    (key.len() > 8 && key.contains(|c: char| c.is_ascii_digit())).then_some(key)
 }
 
 pub(super) fn connection_strings() -> Vec<Vec<u8>> {

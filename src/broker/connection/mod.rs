@@ -238,7 +238,8 @@ impl BrokerConnection {
             }
             Event::SessionEnded { session, .. } => self.forget_session(session, now),
             Event::Sasl { mechanism, response } => {
-                let is_known = mechanism.as_str() != "PLAIN" || self.log_in(response.as_ref());
+                let is_known = mechanism.as_str() != "PLAIN"
+                    || self.log_in(response.as_ref().map(|response| &response.0));
                 self.engine.sasl_outcome(is_known);
             }
             Event::Opened(open) => self.opened(&open, now),

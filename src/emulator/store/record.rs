@@ -74,7 +74,8 @@ pub(super) fn encode(batch: &JournalBatch, out: &mut Vec<u8>) {
     }
 }
 
-/// The batches of a record; `None` when it is cut off. Events are slices of the record.
+/// The batches of a record; `None` when it is cut off or has numbers that no partition reaches. Events are slices of the
+/// record.
 pub(super) fn decode(mut record: Bytes) -> Option<Vec<JournalBatch>> {
     let mut batches = Vec::new();
     while !record.is_empty() {
@@ -82,12 +83,15 @@ pub(super) fn decode(mut record: Bytes) -> Option<Vec<JournalBatch>> {
         let enqueued = Timestamp::from_millis(record.try_get_i64_le().ok()?);
         let end_offset = record.try_get_i64_le().ok()?;
         let count = record.try_get_u32_le().ok()? as usize;
+        if !REACHED.contains(&first_sequence) || !REACHED.contains(&end_offset) {
+            return None;
+        }
         let mut events = Vec::with_capacity(count.min(record.len() / EVENT));
         for _ in 0..count {
             let offset = record.try_get_i64_le().ok()?;
             let head = record.try_get_u32_le().ok()? as usize;
             let body = record.try_get_u32_le().ok()? as usize;
-            if record.len() < head.checked_add(body)? {
+            if record.len() < head.checked_add(body)? || !REACHED.contains(&offset) {
                 return None;
             }
             events.push(JournalEvent { offset, head: record.split_to(head), body: record.split_to(body) });
@@ -97,6 +101,8 @@ pub(super) fn decode(mut record: Bytes) -> Option<Vec<JournalBatch>> {
     Some(batches)
 }
 
+/// The sequence numbers and offsets that partitions have: what is added to them never overflows.
+const REACHED: std::ops::Range<i64> = 0..1 << 56;
 /// Bytes of a batch without its events.
 const BATCH: usize = 8 + 8 + 8 + 4;
 /// Bytes of an event without head and body.
@@ -142,6 +148,22 @@ mod tests {
         for end in 1..record.len() {
             assert_eq!(decode(record.slice(..end)), None, "{end}");
         }
+    }
+
+    #[test]
+    fn numbers_that_no_partition_reaches_are_noticed() {
+        let written = |change: fn(&mut JournalBatch)| {
+            let mut batch = batch(7, &[b"one"]);
+            change(&mut batch);
+            let mut record = Vec::new();
+            encode(&batch, &mut record);
+            decode(Bytes::from(record))
+        };
+        assert!(written(|_| {}).is_some());
+        assert_eq!(written(|batch| batch.first_sequence = i64::MIN), None);
+        assert_eq!(written(|batch| batch.first_sequence = i64::MAX), None);
+        assert_eq!(written(|batch| batch.end_offset = i64::MAX), None);
+        assert_eq!(written(|batch| batch.events[0].offset = -1), None);
     }
 
     #[test]
