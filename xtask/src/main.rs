@@ -17,6 +17,7 @@ mod process;
 mod report;
 mod sim;
 mod size;
+mod soak;
 mod table;
 mod test;
 mod wasm;
@@ -44,6 +45,7 @@ Usage: cargo xtask <verb>
   fuzz [--target NAME]  feed anything to everything that parses (--seconds 60 or --runs N)
   sim [--seeds N]       live through seeds: clients, a service and their faults in one thread, under virtual time
                         (--seed S --trace replays one; --mutations breaks the code to see that it is noticed)
+  soak [--minutes N]    publish and read for long with faults on: ledger, memory, open files, a plot (--node: in Node)
   doctor                what is missing on this machine, and how to get it
 
 `cargo xtask bench --help` and `cargo xtask fuzz --help` say more.
@@ -75,6 +77,7 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
         "sim" => sim::run(&workspace, rest),
+        "soak" => soak::run(&workspace, rest),
         "doctor" => doctor::run(&workspace),
         "help" | "-h" | "--help" => {
             print!("{HELP}");
