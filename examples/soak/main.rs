@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use eventhubs::{
-    BatchOptions, ConsumerClient, EventData, ProducerClient, RetryOptions, SendOptions, StartPosition,
-    Status, Transport,
+    BatchOptions, ClientOptions, ConsumerClient, EventData, ProducerClient, RetryOptions, SendOptions,
+    StartPosition, Status, Transport,
 };
-use futures::StreamExt;
 use ledger::{Ledger, Verdict};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -53,15 +52,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (half, transport) in [Transport::WebSocket, Transport::Tcp].into_iter().enumerate() {
         let producer = ProducerClient::builder()
             .connection_string(&connection_string)
-            .transport(transport)
-            .idle_timeout(IDLE)
-            .retry(patient())
+            .options(options(transport))
             .build()?;
         let consumer = ConsumerClient::builder()
             .connection_string(&connection_string)
-            .transport(transport)
-            .idle_timeout(IDLE)
-            .retry(patient())
+            .options(options(transport))
             .build()?;
         for statuses in [producer.status(), consumer.status()] {
             tokio::spawn(count_connections(statuses, counts.clone()));
@@ -102,9 +97,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Whatever happens lasts less than this allows.
-fn patient() -> RetryOptions {
-    RetryOptions { max_attempts: 1000, max_delay: Duration::from_secs(1), ..RetryOptions::default() }
+/// Whatever happens lasts less than these allow.
+fn options(transport: Transport) -> ClientOptions {
+    let retry =
+        RetryOptions { max_attempts: 1000, max_delay: Duration::from_secs(1), ..RetryOptions::default() };
+    ClientOptions { transport: Some(transport), idle_timeout: IDLE, retry, ..ClientOptions::default() }
 }
 
 async fn write(producer: ProducerClient, partition: usize, ledger: Arc<Ledger>, stop: Arc<AtomicBool>) {
