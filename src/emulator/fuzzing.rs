@@ -36,6 +36,14 @@ pub fn hub_description(xml: &[u8]) -> Result<Option<u32>, String> {
     http::fuzzing::hub_description(xml)
 }
 
+/// The fault that a body of the control API asks for, as it is shown.
+///
+/// # Errors
+/// With the text that the client is told.
+pub fn fault(body: &[u8]) -> Result<String, String> {
+    http::fuzzing::fault(body)
+}
+
 /// Whether a path names something that can be managed over HTTP.
 pub fn is_resource(path: &str) -> bool {
     http::fuzzing::is_resource(path)

@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 use libfuzzer::{Bound, Outcome};
 
 /// The entry points of fuzz/src/targets.
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 19] = [
     "connection_string",
     "selector",
     "sas",
@@ -23,6 +23,7 @@ const TARGETS: [&str; 18] = [
     "config_file",
     "rest_events",
     "hub_description",
+    "fault",
     "stored_log",
     "message",
     "publication",

@@ -16,7 +16,7 @@ const PARTS: [&str; 11] =
     ["lint", "unit", "sim", "behaviour", "wasm", "package", "compat", "interop", "console", "fuzz", "demo"];
 
 /// Test files that another part runs.
-const NOT_BEHAVIOUR: [&str; 3] = ["layers", "fuzz", "interop"];
+const NOT_BEHAVIOUR: [&str; 4] = ["layers", "fuzz", "interop", "secrets"];
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let asked: Vec<String> =
@@ -89,6 +89,10 @@ fn behaviour(workspace: &Workspace, report: &mut Report) {
             tests.args(["--test", &name]);
         }
         counted(&mut tests)
+    });
+    report.step("behaviour: no key, signature or token is ever seen", || {
+        // Among all features is one that compiles the logs out.
+        counted(cargo(workspace).args(["test", "--features", "cli", "--test", "secrets"]))
     });
 }
 

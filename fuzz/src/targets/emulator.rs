@@ -59,6 +59,14 @@ pub fn hub_description(data: &[u8]) {
     }
 }
 
+/// A fault as the control API takes it: what is understood can be said again.
+pub fn fault(data: &[u8]) {
+    match fuzzing::fault(data) {
+        Ok(shown) => assert_eq!(fuzzing::fault(shown.as_bytes()).as_ref(), Ok(&shown)),
+        Err(why) => assert!(why.len() < 1000 + 8 * data.len(), "{} bytes of error", why.len()),
+    }
+}
+
 /// A store: a line with a hub, then records: partition, length (two bytes), bytes.
 pub fn stored_log(data: &[u8]) {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
@@ -103,6 +111,21 @@ pub(super) fn publications() -> Vec<Vec<u8>> {
     [
         "content-type: application/json\nbrokerproperties: {\"PartitionKey\":\"k\",\"Label\":\"s\",\"MessageId\":\"m\"}\nfloor: 3\nopen: true\nname: \"a\\\"b\"\n\nbody",
         "content-type: application/vnd.microsoft.servicebus.json; charset=utf-8\n\n[{\"Body\":\"1\",\"BrokerProperties\":{\"PartitionKey\":\"a\"}},{\"Body\":\"2\",\"UserProperties\":{\"n\":1,\"t\":\"x\",\"z\":null,\"f\":1.5,\"b\":true}},{\"body\":\"3\",\"brokerProperties\":{\"CorrelationId\":\"c\"}}]",
+    ]
+    .iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect()
+}
+
+pub(super) fn faults() -> Vec<Vec<u8>> {
+    [
+        r#"{"kind":"detach","condition":"amqp:link:detach-forced","entity":"orders","partition":"0","role":"send","on":"send","after":3,"times":1,"probability":0.1,"seed":7,"waitMs":1000,"lastingMs":5000,"client":"c"}"#,
+        r#"{"kind":"delay","delayMs":50,"jitterMs":5,"direction":"to-client"}"#,
+        r#"{"kind":"lose-ack","then":"drop"}"#,
+        r#"{"kind":"restart","loseData":true,"downMs":10}"#,
+        r#"{"kind":"refuse-token","status":401,"description":"no"}"#,
+        r#"{"kind":"bandwidth","bytesPerSecond":1000}"#,
+        r#"{"kind":"skew-clock","skewMs":-5}"#,
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())

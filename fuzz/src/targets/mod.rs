@@ -11,7 +11,7 @@ mod seeds;
 mod texts;
 
 pub use broker::{broker, socket};
-pub use emulator::{config_file, hub_description, rest_events, stored_log};
+pub use emulator::{config_file, fault, hub_description, rest_events, stored_log};
 pub use engine::{engine_client, engine_server, engine_split};
 pub use messages::{message, publication, received, reply, request};
 pub use texts::{address, connection_string, sas, selector};
@@ -37,6 +37,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "config_file", feed: config_file, seeds: emulator::config_files },
     Entry { name: "rest_events", feed: rest_events, seeds: emulator::publications },
     Entry { name: "hub_description", feed: hub_description, seeds: emulator::descriptions },
+    Entry { name: "fault", feed: fault, seeds: emulator::faults },
     Entry { name: "stored_log", feed: stored_log, seeds: emulator::logs },
     Entry { name: "message", feed: message, seeds: messages::messages },
     Entry { name: "publication", feed: publication, seeds: messages::publications },

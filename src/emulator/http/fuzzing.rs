@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::faults;
 use super::manage::{Description, Resource};
 use super::publish::events;
 
@@ -32,4 +33,9 @@ pub(in crate::emulator) fn hub_description(xml: &[u8]) -> Result<Option<u32>, St
 pub(in crate::emulator) fn is_resource(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     Resource::parse(&segments).is_some()
+}
+
+/// A fault's description as it is shown, or what is wrong with it.
+pub(in crate::emulator) fn fault(body: &[u8]) -> Result<String, String> {
+    faults::described(body).map_err(|refusal| refusal.detail)
 }
