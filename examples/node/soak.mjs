@@ -8,15 +8,19 @@ import { WebSocket } from "ws";
 
 /** The memories of all wasm instances, to be measured. */
 const memories = new Set();
+function measure(instance) {
+  for (const each of Object.values(instance.exports)) if (each instanceof WebAssembly.Memory) memories.add(each);
+  return instance;
+}
 for (const name of ["instantiate", "instantiateStreaming"]) {
   const original = WebAssembly[name];
   WebAssembly[name] = async (...args) => {
     const made = await original(...args);
-    const memory = (made.instance ?? made).exports.memory;
-    if (memory) memories.add(memory);
+    measure(made.instance ?? made);
     return made;
   };
 }
+WebAssembly.Instance = new Proxy(WebAssembly.Instance, { construct: (target, args) => measure(new target(...args)) });
 
 const [seconds = "60"] = process.argv.slice(2);
 const PARTITIONS = 4;

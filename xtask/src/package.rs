@@ -88,12 +88,16 @@ fn make(workspace: &Workspace, quick: bool) -> Result<Package, Failure> {
 /// Installs what a folder's package-lock.json names, and the package as it would come from npm: copied, since what lies
 /// beside a link's target is not what lies beside the folder (`ws` is looked for there).
 pub fn install(workspace: &Workspace, folder: &str) -> Result<PathBuf, Failure> {
-    let package = build(workspace)?;
+    install_built(workspace, &build(workspace)?.folder, folder)
+}
+
+/// The same with a package that was built before.
+pub fn install_built(workspace: &Workspace, package: &Path, folder: &str) -> Result<PathBuf, Failure> {
     let home = prepare::packages(workspace, folder)?;
     let installed = home.join("node_modules/eventhubs");
     let copied = match std::fs::remove_dir_all(&installed) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => copy(&package.folder, &installed),
+        _ => copy(package, &installed),
     };
     copied.map_err(|error| Failure::new(format!("cannot install {}: {error}", installed.display())))?;
     Ok(home)

@@ -7,7 +7,7 @@ mod sample;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,10 +24,11 @@ use faults::Faults;
 use sample::{Row, slope};
 
 const HELP: &str = "\
-Usage: cargo xtask soak [--minutes N] [--node] [--no-faults]
+Usage: cargo xtask soak [--minutes N] [--node [--package DIR]] [--no-faults]
 
   --minutes N    how long it runs (default 5)
   --node         through the npm package in Node, instead of natively
+  --package DIR  a package that was built before, such as target/package/eventhubs
   --no-faults    nothing goes wrong on purpose
 
 Publishes and reads over real sockets, against an emulator in a process of its own in which things go wrong every few
@@ -47,11 +48,13 @@ const RETENTION: &str = "8M";
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let (mut minutes, mut node, mut faulty) = (5_u64, false, true);
+    let mut built: Option<PathBuf> = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("minutes") => minutes = parser.value()?.parse()?,
             Long("node") => node = true,
+            Long("package") => built = Some(parser.value()?.into()),
             Long("no-faults") => faulty = false,
             Short('h') | Long("help") => {
                 print!("{HELP}");
@@ -68,7 +71,10 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
     let name = if node { "node" } else { "native" };
     let mut client = match node {
         true => {
-            let folder = package::install(workspace, "examples/node")?;
+            let folder = match &built {
+                Some(built) => package::install_built(workspace, built, "examples/node")?,
+                None => package::install(workspace, "examples/node")?,
+            };
             let mut node = Command::new(prepare::system_node()?);
             node.arg(folder.join("soak.mjs"));
             node
