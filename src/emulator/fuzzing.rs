@@ -17,14 +17,11 @@ use super::server::{Shared, serve_socket};
 use super::store;
 use crate::broker::{HubError, Namespace, NamespaceConfig};
 
-/// The encoded events of a publication over HTTP, by partition key; or what is wrong with it.
+/// The encoded events of a publication over HTTP, those with one partition key together; or what is wrong with it.
 ///
 /// # Errors
 /// With the text that the publisher is told.
-pub fn rest_events(
-    headers: &[(&[u8], &[u8])],
-    body: Bytes,
-) -> Result<Vec<(Option<String>, Vec<Bytes>)>, String> {
+pub fn rest_events(headers: &[(&[u8], &[u8])], body: Bytes) -> Result<Vec<Vec<Bytes>>, String> {
     http::fuzzing::rest_events(headers, body)
 }
 

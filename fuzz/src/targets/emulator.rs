@@ -41,7 +41,7 @@ pub fn rest_events(data: &[u8]) {
     match fuzzing::rest_events(&headers, Bytes::copy_from_slice(body)) {
         Ok(groups) => {
             assert!(!groups.is_empty());
-            for (_, events) in groups {
+            for events in groups {
                 assert!(!events.is_empty());
                 // What is published is a message.
                 assert!(events.iter().all(|event| message::sections(event).is_ok()));

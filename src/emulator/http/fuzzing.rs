@@ -11,7 +11,7 @@ use super::publish::events;
 pub(in crate::emulator) fn rest_events(
     headers: &[(&[u8], &[u8])],
     body: Bytes,
-) -> Result<Vec<(Option<String>, Vec<Bytes>)>, String> {
+) -> Result<Vec<Vec<Bytes>>, String> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
@@ -19,7 +19,7 @@ pub(in crate::emulator) fn rest_events(
         }
     }
     match events::parse(&map, body) {
-        Ok(groups) => Ok(groups.into_iter().map(|group| (group.partition_key, group.events)).collect()),
+        Ok(groups) => Ok(groups.into_iter().map(|group| group.events).collect()),
         Err(events::Malformed(why)) => Err(why),
     }
 }
