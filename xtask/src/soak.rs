@@ -69,6 +69,10 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
         ));
     }
     let name = if node { "node" } else { "native" };
+    // Both at once, whichever is needed: one after the other they would be built twice, since examples bring more along.
+    let mut build = crate::process::cargo(workspace);
+    build.args(["build", "--release", "--features", "cli", "--bin", "eventhubs", "--example", "soak"]);
+    visible(&mut build)?;
     let mut client = match node {
         true => {
             let folder = match &built {
@@ -79,26 +83,9 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
             node.arg(folder.join("soak.mjs"));
             node
         }
-        false => {
-            let mut build = crate::process::cargo(workspace);
-            build.args([
-                "build",
-                "--release",
-                "--features",
-                "cli",
-                "--bin",
-                "eventhubs",
-                "--example",
-                "soak",
-            ]);
-            visible(&mut build)?;
-            Command::new(workspace.target().join("release/examples/soak"))
-        }
+        false => Command::new(workspace.target().join("release/examples/soak")),
     };
-    let binary = match node {
-        true => prepare::binary(workspace, "release")?,
-        false => workspace.binary("release"),
-    };
+    let binary = workspace.binary("release");
     let options = ["--one-port", "--no-tls", "--hub", "soak:4", "--retention-size", RETENTION];
     let emulator = Running::start(&binary, &options)?;
     let connection_string = format!("{}EntityPath=soak", emulator.connection_string);
@@ -154,7 +141,10 @@ fn watch(client: &mut Command, emulator: &Running, faulty: bool) -> Result<Outco
             flush();
             told = Instant::now();
         }
-        rows.push(row);
+        // Between its end and our noticing it holds nothing.
+        if row.is_alive() {
+            rows.push(row);
+        }
         // The end of a run is quiet, so that everything can arrive.
         let is_over = now["verdict"].is_object();
         if faulty && started.elapsed() > fault_at && !is_over {

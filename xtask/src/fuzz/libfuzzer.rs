@@ -13,16 +13,18 @@ use crate::workspace::Workspace;
 
 /// What `cargo fuzz` gives the compiler, without a sanitizer: it builds on stable, and no crate of ours has unsafe
 /// code for one to watch. Overflows and debug assertions are failures, too.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 11] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cllvm-args=-sanitizer-coverage-stack-depth",
+    "--cfg",
+    "fuzzing",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Cllvm-args=-sanitizer-coverage-stack-depth",
     "-Cdebug-assertions",
-    "--cfg=fuzzing",
+    "-Ccodegen-units=4",
 ];
 /// One input that takes longer hangs.
 const TIMEOUT_SECONDS: u32 = 10;

@@ -70,6 +70,13 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Whether there was a client to look at.
+    pub fn is_alive(&self) -> bool {
+        self.client_kib > 0.0
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
