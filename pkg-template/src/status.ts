@@ -169,7 +169,8 @@ export class StatusStream implements AsyncIterableIterator<Status> {
     try {
       const fields = await call<RawStatus | undefined>(this.#end.signal, (ticket) => raw.next(ticket));
       if (fields === undefined) this.#finish();
-      const isNews = !this.#isLate;
+      // Where there was no room for everything, the first went first.
+      const isNews = !this.#isLate || this.missed > 0;
       this.#isLate = false;
       return isNews && fields !== undefined ? statusOf(fields) : undefined;
     } catch (error) {

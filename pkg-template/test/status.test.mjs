@@ -289,9 +289,12 @@ test("a thousand listeners that come and go leave no call, timer or memory", asy
   const client = clients.producer();
   await client.send("x");
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const freed = t.mock.method(engine.Statuses.prototype, "free").mock;
+  const signal = new AbortController().signal;
+  const listeners = { add: t.mock.method(signal, "addEventListener").mock, remove: t.mock.method(signal, "removeEventListener").mock };
   const come = async (count) => {
     for (let n = 0; n < count; n++) {
-      const statuses = client.status();
+      const statuses = client.status({ signal });
       await statuses.next();
       const waiting = statuses.next();
       await statuses.return();
@@ -302,6 +305,8 @@ test("a thousand listeners that come and go leave no call, timer or memory", asy
   const before = { timers: timers(), memory: process.memoryUsage().external };
   await come(1000);
   await eventually(() => engine.underWay() === 0, "no call is under way");
+  assert.equal(freed.callCount(), 1100, "the engine's half is given back at once, not when it is collected");
+  assert.deepEqual([listeners.add.callCount(), listeners.remove.callCount()], [1100, 1100]);
   assert.ok(timers() <= before.timers);
   const grown = (process.memoryUsage().external - before.memory) / 1e6;
   assert.ok(grown < 2, `memory outside the heap grew by ${grown} MB`);
