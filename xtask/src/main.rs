@@ -11,6 +11,8 @@ mod failure;
 mod fuzz;
 mod imports;
 mod lint;
+mod outage;
+mod outcomes;
 mod package;
 mod prepare;
 mod process;
@@ -46,9 +48,11 @@ Usage: cargo xtask <verb>
   sim [--seeds N]       live through seeds: clients, a service and their faults in one thread, under virtual time
                         (--seed S --trace replays one; --mutations breaks the code to see that it is noticed)
   soak [--minutes N]    publish and read for long with faults on: ledger, memory, open files, a plot (--node: in Node)
+  outcomes [place ...]  what comes of each fault under a send and under a receiver, as a table; places: native node chromium
+  outage [options]      kill the emulator and start it again under clients, ours and the official SDKs; who lost what
   doctor                what is missing on this machine, and how to get it
 
-`cargo xtask bench --help` and `cargo xtask fuzz --help` say more.
+`cargo xtask bench --help`, `cargo xtask fuzz --help` and `cargo xtask outage --help` say more.
 ";
 
 fn main() -> ExitCode {
@@ -78,6 +82,8 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "fuzz" => fuzz::run(&workspace, rest),
         "sim" => sim::run(&workspace, rest),
         "soak" => soak::run(&workspace, rest),
+        "outage" => outage::run(&workspace, rest),
+        "outcomes" => outcomes::run(&workspace, rest),
         "doctor" => doctor::run(&workspace),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

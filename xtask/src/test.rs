@@ -9,7 +9,7 @@ use crate::prepare;
 use crate::process::{cargo, counted};
 use crate::report::{Counts, Report};
 use crate::workspace::Workspace;
-use crate::{console, demo, fuzz, lint, package, sim, size, wasm};
+use crate::{console, demo, fuzz, lint, outage, package, sim, size, wasm};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
 const PARTS: [&str; 11] =
@@ -118,6 +118,9 @@ fn package(workspace: &Workspace, report: &mut Report) {
         tests.current_dir(folder);
         tests.env("EVENTHUBS_BIN", binary).env("EVENTHUBS_TARBALL", built.tarball);
         counted(tests.env("CHROMIUM", browser.chromium))
+    });
+    report.step("package: the emulator killed under our clients, natively and in Node", || {
+        outage::test(workspace)
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
@@ -18,28 +18,50 @@ use crate::workspace::Workspace;
 /// How long all tests together may run in one place, in seconds; wasm-bindgen's runner gives up after 20.
 const TIMEOUT: &str = "300";
 
-enum Place {
+#[derive(Clone, Copy)]
+pub enum Place {
     Node,
     Chromium,
+}
+
+/// Some of the tests, beside a host that collects what they have to say.
+pub struct Selection<'a> {
+    /// What the tests' names begin with.
+    pub filter: &'a str,
+    /// The file that what they say is added to.
+    pub notes: &'a Path,
 }
 
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     // One for both: where it listens is compiled into the tests.
     let mut host = None;
-    report.step("wasm: behaviour and runtime in Node", || run(workspace, &mut host, Place::Node));
+    report.step("wasm: behaviour and runtime in Node", || run(workspace, &mut host, Place::Node, None));
     report.step("wasm: behaviour and runtime in headless Chromium", || {
-        run(workspace, &mut host, Place::Chromium)
+        run(workspace, &mut host, Place::Chromium, None)
     });
     report.step("wasm: the tests want nothing from `env`", || check_imports(workspace));
 }
 
-fn run(workspace: &Workspace, host: &mut Option<Host>, place: Place) -> Result<Counts, Failure> {
+/// Some tests in some places.
+pub fn only(workspace: &Workspace, places: &[Place], selection: &Selection<'_>) -> Result<(), Failure> {
+    let mut host = None;
+    let all = places.iter().map(|place| run(workspace, &mut host, *place, Some(selection)).map(drop));
+    // Each in spite of one that fails: what they say is wanted all the same.
+    all.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn run(
+    workspace: &Workspace,
+    host: &mut Option<Host>,
+    place: Place,
+    selection: Option<&Selection<'_>>,
+) -> Result<Counts, Failure> {
     prepare::wasm_target(workspace)?;
     let pack = prepare::wasm_pack(workspace)?;
     let bindgen = prepare::wasm_bindgen(workspace)?;
     let host = match host {
         Some(running) => running,
-        None => host.insert(Host::start(workspace)?),
+        None => host.insert(Host::start(workspace, selection.map(|selection| selection.notes))?),
     };
 
     let mut tests = Command::new(pack);
@@ -65,6 +87,9 @@ fn run(workspace: &Workspace, host: &mut Option<Host>, place: Place) -> Result<C
     // Nothing is downloaded: the programs that it needs are those found above. The tests are a package of their
     // own, because wasm-pack builds every test of the one it is given, and most of the crate's are native.
     tests.args(["--mode", "no-install", "tests/wasm"]);
+    if let Some(selection) = selection {
+        tests.args(["--", selection.filter]);
+    }
     tests.env("CARGO_TARGET_DIR", test_target(workspace));
     tests.env("PATH", path_with(bindgen.parent().map(OsString::from))?);
     tests.env("WASM_BINDGEN_TEST_TIMEOUT", TIMEOUT);
@@ -108,9 +133,12 @@ struct Host {
 }
 
 impl Host {
-    fn start(workspace: &Workspace) -> Result<Self, Failure> {
+    fn start(workspace: &Workspace, notes: Option<&Path>) -> Result<Self, Failure> {
         let authority = workspace.target().join("xtask/test-authority");
         let mut command = Command::new(prepare::example(workspace, "test_host")?);
+        if let Some(notes) = notes {
+            command.env("EVENTHUBS_TEST_NOTES", notes);
+        }
         // It ends with its input, so it ends with this process, however that ends.
         command.arg(&authority).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| cannot_start(&command, &error))?;

@@ -61,8 +61,8 @@ async fn a_receiver_misses_and_repeats_nothing_under_any_fault() {
 
 /// Every case; fails with all that is wrong at once.
 async fn all(operation: Operation) {
-    let rows = stream::iter(cases(operation)).map(|case| async move {
-        let mut row = Row::new(&case);
+    let rows = stream::iter(cases(operation).into_iter().enumerate()).map(|(order, case)| async move {
+        let mut row = Row::new(order, &case);
         match operation {
             Operation::Send => sending::run(&case, &mut row).await,
             Operation::Receive => receiving::run(&case, &mut row).await,

@@ -13,6 +13,8 @@ use crate::harness::{IS_WASM, is_page, note};
 /// What came of a case, and what was wrong about it.
 pub(super) struct Row {
     operation: Operation,
+    /// Its place in the table.
+    order: usize,
     fault: &'static str,
     /// How what was under way ended.
     pub(super) outcome: String,
@@ -29,9 +31,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(case: &Case) -> Self {
+    pub(super) fn new(order: usize, case: &Case) -> Self {
         Row {
             operation: case.operation,
+            order,
             fault: case.name,
             outcome: String::new(),
             remark: String::new(),
@@ -82,6 +85,7 @@ impl Row {
         let row = json!({
             "platform": platform,
             "operation": match self.operation { Operation::Send => "send", Operation::Receive => "receive" },
+            "order": self.order,
             "fault": self.fault,
             "outcome": self.outcome,
             "remark": self.remark,
