@@ -15,13 +15,13 @@ pub mod contract;
 mod deadline;
 mod memory;
 #[cfg(not(target_arch = "wasm32"))]
-mod on_disk;
+mod native;
 mod rules;
 mod store;
 
 pub use memory::MemoryStore;
 #[cfg(not(target_arch = "wasm32"))]
-pub use on_disk::FileStore;
+pub use native::*;
 pub use store::{CheckpointStore, RecordFailure, Records};
 
 pub use crate::model::checkpoint::{Checkpoint, ConsumerGroup, Ownership};

@@ -28,6 +28,8 @@ pub(crate) use platform::blocking;
 /// What a simulation is made with; see `crate::simulation`.
 #[cfg(feature = "simulation")]
 pub(crate) use platform::world;
+#[cfg(all(feature = "blob", not(target_arch = "wasm32")))]
+pub(crate) use platform::{HttpAnswer, HttpClient, HttpRequest, HttpServer};
 
 #[cfg(test)]
 mod conformance;

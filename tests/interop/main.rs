@@ -3,6 +3,8 @@
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[cfg(feature = "blob")]
+mod blob_store;
 mod crossing;
 mod fe2o3_client;
 mod fe2o3_server;

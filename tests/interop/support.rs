@@ -76,9 +76,14 @@ impl Language {
     /// A script of this language, ready to run; nothing where the SDKs are not installed, which only
     /// `cargo xtask test interop` sees to.
     pub(crate) fn script(self, name: &str) -> Option<Command> {
-        let (variable, folder) = match self {
-            Language::Python => ("EVENTHUBS_PYTHON", "python"),
-            Language::JavaScript => ("EVENTHUBS_NODE", "js"),
+        self.script_in(if self == Language::Python { "python" } else { "js" }, name)
+    }
+
+    /// A script that lies in another folder, beside other packages.
+    pub(crate) fn script_in(self, folder: &str, name: &str) -> Option<Command> {
+        let variable = match self {
+            Language::Python => "EVENTHUBS_PYTHON",
+            Language::JavaScript => "EVENTHUBS_NODE",
         };
         let Some(program) = std::env::var_os(variable) else {
             assert!(std::env::var_os("EVENTHUBS_INTEROP").is_none(), "{variable} is not set");

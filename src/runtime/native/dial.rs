@@ -66,7 +66,7 @@ async fn connect(endpoint: &Endpoint, trust: &Trust, steps: &mut Vec<Step>) -> R
     }
 }
 
-fn tcp_error(error: io::Error) -> DialError {
+pub(super) fn tcp_error(error: io::Error) -> DialError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             DialError::transient("nothing listens there (connection refused)")

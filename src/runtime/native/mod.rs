@@ -2,6 +2,8 @@
 
 mod clock;
 mod dial;
+#[cfg(feature = "blob")]
+mod http;
 mod socket;
 mod stream;
 #[cfg_attr(not(feature = "rustls"), path = "no_tls.rs")]
@@ -19,6 +21,8 @@ use crate::error::Error;
 pub(crate) use clock::{Timer, now, unix_now};
 pub(crate) use dial::{SEES_STEPS, dial, probe};
 pub(crate) use futures::future::BoxFuture;
+#[cfg(feature = "blob")]
+pub(crate) use http::{HttpAnswer, HttpClient, HttpRequest, HttpServer};
 pub(crate) use socket::Socket;
 pub(crate) use std::io::Error as SocketError;
 pub(crate) use tls::Trust;

@@ -19,6 +19,8 @@ use crate::model::value::Timestamp;
 use endpoint::{DialError, Endpoint, Framing, Security, Step};
 
 pub(crate) use native::{BoxFuture, NoRuntime, SEES_STEPS, SocketError, Trust, broken};
+#[cfg(feature = "blob")]
+pub(crate) use native::{HttpAnswer, HttpClient, HttpRequest, HttpServer};
 pub(crate) use socket::Socket;
 
 /// The present on the monotonic clock.

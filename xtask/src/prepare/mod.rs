@@ -62,6 +62,7 @@ pub fn python(workspace: &Workspace) -> Result<PathBuf, Failure> {
 pub fn node(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let node = system_node()?;
     packages(workspace, "tests/interop/js")?;
+    packages(workspace, "tests/interop/stores")?;
     Ok(node)
 }
 

@@ -1,6 +1,0 @@
-//! Stores of one machine.
-
-mod file;
-mod threads;
-
-pub use file::FileStore;
