@@ -1,5 +1,6 @@
 //! Domain words: pure values without clock, I/O or tasks.
 
+pub mod auto_checkpoint;
 pub mod balance;
 pub mod checkpoint;
 pub mod connection_string;
