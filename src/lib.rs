@@ -1,4 +1,7 @@
 //! Azure Event Hubs from one Rust core.
+//!
+//! Logs go to [`tracing`](https://docs.rs/tracing) and hold no key, signature or token at any level. The WebSocket library below
+//! logs by itself: at `trace` its target `tungstenite` shows every message, tokens included, so leave that one at `debug`.
 
 pub mod amqp;
 #[cfg(any(feature = "emulator", feature = "simulation"))]
