@@ -32,9 +32,6 @@ fn main() -> ExitCode {
     };
     let step = value("--step").unwrap_or(1);
     let most_failures = value("--failures").unwrap_or(5);
-    if is_traced {
-        trace();
-    }
     let started = Instant::now();
     let (mut failures, mut figures, mut slowest) = (0, Sum::default(), (0.0, 0));
     let mut done = 0;
@@ -88,7 +85,7 @@ struct Sum {
     taken: u64,
     failed_calls: u64,
     failed_reads: u64,
-    virtual_hours: u64,
+    virtual_seconds: u64,
     polls: u64,
 }
 
@@ -102,9 +99,7 @@ impl Sum {
         self.taken += figures.taken;
         self.failed_calls += figures.failed_calls;
         self.failed_reads += figures.failed_reads;
-        self.virtual_hours += figures.virtual_seconds;
+        self.virtual_seconds += figures.virtual_seconds;
         self.polls += figures.polls;
     }
 }
-
-fn trace() {}

@@ -72,8 +72,8 @@ pub fn run(seed: u64, is_traced: bool) -> Outcome {
     let does = |kind: fn(&FaultKind) -> bool| {
         plan.has(|gust| matches!(gust, Gust::Fault { fault, .. } if kind(fault.kind())))
     };
-    ledger.may_reorder = does(|kind| matches!(kind, FaultKind::Busy { .. }));
-    ledger.may_duplicate = does(|kind| matches!(kind, FaultKind::Duplicate { .. }));
+    ledger.may_reorder = does(|kind| matches!(kind, FaultKind::Busy));
+    ledger.may_duplicate = does(|kind| matches!(kind, FaultKind::Duplicate));
     let ledger = Rc::new(RefCell::new(ledger));
     let own = ledger.clone();
     let ended = world.run(LIFE, async move { live(plan, own).await });

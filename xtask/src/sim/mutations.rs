@@ -71,7 +71,7 @@ pub fn run(workspace: &Workspace, seeds: u64) -> Result<(), Failure> {
         copy_sources(workspace.root(), &copy)?;
         mutation.apply(&copy)?;
         println!("{} …", mutation.name);
-        let program = build(&copy, &copy.join("target"))?;
+        let program = build(&copy, workspace.target())?;
         let output = Command::new(&program)
             .args(["--failures", "1", "--seeds", &seeds.to_string()])
             .stdin(Stdio::null())
