@@ -17,7 +17,10 @@ use super::plan::ConsumerPlan;
 use super::{PARTITIONS, Scene};
 
 /// Whether a connection counts as lost on which the watchdog's question is not answered.
-const UNANSWERED_IS_LOST: bool = false;
+const UNANSWERED_IS_LOST: bool = true;
+
+/// Whether a stream that begins at the end knows where that was, even when the service did not answer at first.
+const LATEST_IS_KEPT: bool = false;
 
 struct Consumer {
     number: u32,
@@ -64,7 +67,11 @@ pub async fn work(number: u32, plan: ConsumerPlan, scene: Scene) {
     };
     let listener = Listener::to(100 + u64::from(number), client.status());
     let patience = match UNANSWERED_IS_LOST {
-        true => (options.idle_timeout * 2).max(options.stall_timeout * 12) + Duration::from_secs(30),
+        true => {
+            (options.idle_timeout * 2).max(options.stall_timeout * 12)
+                + options.retry.attempt_timeout
+                + Duration::from_secs(30)
+        }
         false => super::RECOVERY,
     };
     let _ = spawn("watches", watch(number, patience, listener, scene.clone()));
@@ -285,7 +292,10 @@ impl Consumer {
         let events = self.scene.service.store().events(partition);
         let next = events.len() as i64;
         let exactly = |position, first| Start { position, least: first, most: Some(first) };
-        let kind = random.below(10);
+        let kind = match random.below(10) {
+            3 | 4 if !LATEST_IS_KEPT && !self.scene.ledger.borrow().is_settled(now()) => 0,
+            kind => kind,
+        };
         if events.is_empty() || kind < 4 {
             return match kind {
                 3 => Start { position: StartPosition::latest(), least: next, most: None },

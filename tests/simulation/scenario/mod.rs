@@ -72,7 +72,8 @@ pub fn run(seed: u64, is_traced: bool) -> Outcome {
     let does = |kind: fn(&FaultKind) -> bool| {
         plan.has(|gust| matches!(gust, Gust::Fault { fault, .. } if kind(fault.kind())))
     };
-    ledger.may_reorder = does(|kind| matches!(kind, FaultKind::Busy));
+    // A partition that is stopped lets nothing in, and what comes later gets in front when it goes on.
+    ledger.may_reorder = does(|kind| matches!(kind, FaultKind::Busy | FaultKind::StopPartition));
     ledger.may_duplicate = does(|kind| matches!(kind, FaultKind::Duplicate));
     let ledger = Rc::new(RefCell::new(ledger));
     let own = ledger.clone();

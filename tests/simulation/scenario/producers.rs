@@ -4,7 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use eventhubs::simulation::{Random, note, now, sleep, within};
-use eventhubs::{BatchOptions, Error, ErrorKind, EventData, ProducerClient, RetryOptions, SendOptions};
+use eventhubs::{
+    BatchOptions, Error, ErrorKind, EventData, ProducerClient, RetryOptions, SendOptions, Status,
+};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
@@ -13,6 +15,9 @@ use super::ledger::{Fate, Form, Target};
 use super::listener::Listener;
 use super::plan::{Habit, ProducerPlan};
 use super::{PARTITIONS, Scene};
+
+/// Whether a connection counts as lost on which a caller's question is not answered.
+const UNANSWERED_IS_LOST: bool = false;
 
 struct Producer {
     number: u8,
@@ -76,7 +81,9 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
         }
     }
     let health = producer.client.health();
-    if !health.is_healthy {
+    // A link that nobody has used since it was lost counts as failing.
+    let is_idle = matches!(health.state, Status::Connected) && health.links_live >= health.links_wanted;
+    if !health.is_healthy && !is_idle {
         producer.scene.wrong(format!("producer {number} is not healthy under a clear sky: {health:?}"));
     }
     if plan.is_closed {
@@ -287,7 +294,11 @@ impl Producer {
     async fn timed_any<T>(&self, what: &str, parts: u32, call: impl Future<Output = T>) -> T {
         let started = now();
         let result = call.await;
-        if now() - started > self.patience * parts && !self.listener.has_told(started) {
+        let patience = match what {
+            "asking for properties" if !UNANSWERED_IS_LOST => super::RECOVERY,
+            _ => self.patience * parts,
+        };
+        if now() - started > patience && !self.listener.has_told(started) {
             let took = now() - started;
             self.scene.wrong(format!("producer {} is silent while {what} takes {took:?}", self.number));
         }
