@@ -16,14 +16,15 @@ use std::time::Duration;
 use super::authorization::{Authorization, Claim, Progress};
 use super::link::{Link, Stage};
 use super::management::Management;
-use super::pause;
 use super::shared::{Key, News, Shared, closed};
 use super::status::Status;
 use super::wire::{Read, Wire, read_budget};
+use super::{jitter, pause};
 use crate::amqp::LinkId;
 use crate::dialect::conditions;
 use crate::error::{Error, ErrorKind};
-use crate::model::moment::{Moment, earliest};
+use crate::model::moment::{Moment, earliest, scaled};
+use crate::model::retry::RetryOptions;
 use crate::runtime::{self, BoxFuture, DialError, Endpoint, Socket, Timer};
 
 /// Turns before the runtime's other tasks get theirs.
@@ -348,7 +349,7 @@ impl Driver {
         let delay = match self.failed {
             0 => Duration::ZERO,
             _ if is_idle => Duration::ZERO,
-            failed => pause(&self.shared.config.retry, failed, &error),
+            failed => reconnect_pause(&self.shared.config.retry, failed, &error),
         };
         let endpoint = &self.shared.config.endpoint;
         match is_idle {
@@ -499,6 +500,20 @@ fn span(shared: &Shared) -> tracing::Span {
     )
 }
 
+/// How long the connection stays down after `failed` attempts in a row. Shorter than an operation's pauses may get: whoever reads waits
+/// for it without end, and a service that was away for a while is to be noticed soon after its return. Clients do not come back
+/// together all the same, for they differ in jitter.
+fn reconnect_pause(retry: &RetryOptions, failed: u32, error: &Error) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    let retry = RetryOptions { max_delay: retry.max_delay.min(LONGEST), ..retry.clone() };
+    // Not all of them at the end of those five seconds, either.
+    let share = 1.0 - retry.jitter.clamp(0.0, 1.0) * jitter();
+    match error.kind() {
+        ErrorKind::ServerBusy => pause(&retry, failed, error),
+        _ => scaled(pause(&retry, failed, error), share),
+    }
+}
+
 fn dial_error(endpoint: &Endpoint, error: &DialError) -> Error {
     let message = format!("{endpoint}: {error}");
     Error::new(ErrorKind::ConnectFailed, message).with_transient(error.transient)
@@ -506,4 +521,25 @@ fn dial_error(endpoint: &Endpoint, error: &DialError) -> Error {
 
 fn ended() -> Error {
     Error::new(ErrorKind::ConnectionLost, "the service closed the connection without a word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_was_away_for_long_is_found_again_soon() {
+        let lost = Error::new(ErrorKind::ConnectFailed, "nothing listens there");
+        let retry = RetryOptions::default();
+        for failed in 1..40 {
+            let pause = reconnect_pause(&retry, failed, &lost);
+            assert!(pause <= Duration::from_secs(5), "{failed}: {pause:?}");
+            assert!(failed < 4 || pause >= Duration::from_secs(3), "{failed}: {pause:?}");
+        }
+        // What the user or the service wants to be longer or shorter stays so.
+        let quick = RetryOptions { max_delay: Duration::from_millis(10), ..RetryOptions::default() };
+        assert!(reconnect_pause(&quick, 9, &lost) <= Duration::from_millis(10));
+        let busy = Error::new(ErrorKind::ServerBusy, "").with_retry_after(Some(Duration::from_secs(30)));
+        assert!(reconnect_pause(&retry, 1, &busy) >= Duration::from_secs(30));
+    }
 }

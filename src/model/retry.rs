@@ -18,7 +18,7 @@ pub struct RetryOptions {
     pub max_attempts: u32,
     /// The pause before the second attempt; it doubles from then on. Default: 0.8 s.
     pub base_delay: Duration,
-    /// The longest pause. Default: 60 s.
+    /// The longest pause. Default: 60 s. The connection itself is made anew after 5 s at most, unless the service asks for more.
     pub max_delay: Duration,
     /// By which share a pause is made longer or shorter at random, so that clients that failed together do not come
     /// back together: 0 (never) to 1. Default: 0.2.

@@ -355,10 +355,12 @@ async fn a_partition_where_nothing_is_written_is_left_alone() {
                 attaches.fetch_add(1, Ordering::SeqCst);
             }
             // All there is.
-            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
-                if engine.sendable(*link) > 0 && seen.state.is_first(*link) {
-                    engine.send(*link, event(7, "700")).unwrap();
-                }
+            Event::Credit { link, .. }
+                if is_partition(seen.state.address(*link))
+                    && engine.sendable(*link) > 0
+                    && seen.state.is_first(*link) =>
+            {
+                engine.send(*link, event(7, "700")).unwrap();
             }
             _ => {}
         }
@@ -453,12 +455,12 @@ async fn a_reader_that_its_own_ghost_keeps_out_tries_again() {
     let count = attached.clone();
     let peer = Peer::start(move |engine, seen: Seen<'_>| {
         match seen.event {
-            Event::AttachRequested { link, attach, .. } if is_partition(address(attach)) => {
-                if count.fetch_add(1, Ordering::SeqCst) == 1 {
-                    let text = "Exceeded the maximum number of allowed receivers per partition in a consumer group which is 5.";
-                    engine.refuse(*link, AmqpError::new("amqp:resource-limit-exceeded", text));
-                    return Then::Handled;
-                }
+            Event::AttachRequested { link, attach, .. }
+                if is_partition(address(attach)) && count.fetch_add(1, Ordering::SeqCst) == 1 =>
+            {
+                let text = "Exceeded the maximum number of allowed receivers per partition in a consumer group which is 5.";
+                engine.refuse(*link, AmqpError::new("amqp:resource-limit-exceeded", text));
+                return Then::Handled;
             }
             Event::Credit { link, .. } if is_partition(seen.state.address(*link)) => {
                 match count.load(Ordering::SeqCst) {
@@ -487,10 +489,13 @@ async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
             {
                 return Then::Handled;
             }
-            Event::Credit { link, .. } if is_partition(seen.state.address(*link)) && seen.connection == 2 => {
-                if engine.sendable(*link) > 0 && seen.state.is_first(*link) {
-                    engine.send(*link, event(1, "100")).unwrap();
-                }
+            Event::Credit { link, .. }
+                if is_partition(seen.state.address(*link))
+                    && seen.connection == 2
+                    && engine.sendable(*link) > 0
+                    && seen.state.is_first(*link) =>
+            {
+                engine.send(*link, event(1, "100")).unwrap();
             }
             _ => {}
         }
