@@ -274,6 +274,12 @@ impl Driver {
     }
 
     fn drive_management(&mut self, now: Moment) {
+        if self.management.is_unanswered(now) && matches!(self.line, Line::Up(_)) {
+            // As with a link that is not granted: whoever says nothing for so long is not there any more, or does not hear.
+            let message = "the service did not answer in time";
+            self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
+            return;
+        }
         if self.management.next_deadline(now).is_some_and(|deadline| deadline <= now) {
             let is_unanswered = self.management.expire(now, &self.shared.config);
             if let (true, Line::Up(wire)) = (is_unanswered, &mut self.line) {

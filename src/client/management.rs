@@ -193,6 +193,12 @@ impl Management {
         }
     }
 
+    /// Whether a caller's question has been asked, and stayed unanswered for too long.
+    pub(super) fn is_unanswered(&self, now: Moment) -> bool {
+        let is_callers = |request: &Request| matches!(request.answer, Answer::Caller(_));
+        self.asked.iter().any(|(_, request)| request.attempt_ends <= now && is_callers(request))
+    }
+
     /// Ends the attempts whose time is up; whether one had been asked and stayed unanswered.
     pub(super) fn expire(&mut self, now: Moment, config: &Config) -> bool {
         let error = Error::new(ErrorKind::Timeout, "the service did not answer in time");

@@ -248,7 +248,8 @@ impl Receiver {
 
     pub(super) fn standing(&self) -> Standing {
         let state = lock(&self.state);
-        Standing { is_live: state.is_attached, is_wanted: state.is_wanted, is_failing: state.is_failing }
+        let is_wanted = state.is_wanted;
+        Standing { is_live: state.is_attached, is_wanted, is_failing: state.is_failing && is_wanted }
     }
 
     /// Tells the reader that the link has failed; it is attached again only when the reader asks for more.

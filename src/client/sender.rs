@@ -223,7 +223,9 @@ impl Sender {
 
     pub(super) fn standing(&self) -> Standing {
         let state = lock(&self.state);
-        Standing { is_live: state.is_live, is_wanted: state.waiting > 0, is_failing: state.is_failing }
+        // One that nobody waits for is at rest, whatever happened to it before.
+        let is_wanted = state.waiting > 0;
+        Standing { is_live: state.is_live, is_wanted, is_failing: state.is_failing && is_wanted }
     }
 
     /// When [`expire`](Self::expire) should be called.

@@ -523,6 +523,46 @@ async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
 }
 
 #[test]
+async fn a_question_that_stays_unanswered_is_asked_again_on_another_connection() {
+    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::Delivery { link, .. }
+            if seen.connection == 1 && seen.state.address(*link).as_deref() == Some("$management") =>
+        {
+            Then::Handled
+        }
+        _ => Then::AsUsual,
+    })
+    .await;
+    let retry = RetryOptions { attempt_timeout: Duration::from_millis(300), max_attempts: 2, ..impatient() };
+    let properties = soon(producer_of(&peer, retry).hub_properties()).await.unwrap();
+    assert_eq!(properties.partition_ids.len(), 2);
+}
+
+#[test]
+async fn a_sender_that_is_given_up_on_is_no_trouble_any_more() {
+    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
+            Then::HangUp
+        }
+        _ => Then::AsUsual,
+    })
+    .await;
+    let producer = producer_of(&peer, patient());
+    let mut statuses = producer.status();
+    let mut send = Box::pin(producer.send("x"));
+    while !matches!(soon(statuses.next()).await, Some(Status::Reconnecting { .. })) {
+        assert!(futures::poll!(&mut send).is_pending());
+    }
+    let health = producer.health();
+    assert!(!health.is_healthy && health.links_failing == 1, "{health:?}");
+    drop(send);
+    // Another link needs the next connection; that of the hub rests.
+    soon(producer.send_with("x", SendOptions::to_partition("0"))).await.unwrap();
+    let health = producer.health();
+    assert!(health.is_healthy && health.links_failing == 0, "{health:?}");
+}
+
+#[test]
 async fn a_receiver_ends_by_its_total_deadline() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,
