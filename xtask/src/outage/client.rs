@@ -68,7 +68,10 @@ impl Kind {
         let mut command = match self {
             Kind::Native => Command::new(prepare::example(workspace, "outage_client")?),
             Kind::Python => Command::new(prepare::python(workspace)?),
-            Kind::Node | Kind::SdkJs => Command::new(prepare::node(workspace)?),
+            Kind::Node | Kind::SdkJs => {
+                prepare::packages(workspace, "tests/interop/js")?;
+                Command::new(prepare::system_node()?)
+            }
             Kind::Chromium => {
                 prepare::packages(workspace, "tests/package")?;
                 Command::new(prepare::system_node()?)
