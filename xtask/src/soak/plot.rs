@@ -43,7 +43,8 @@ fn try_draw(path: &Path, name: &str, rows: &[Row]) -> Result<(), Box<dyn std::er
             .margin(8)
             .x_label_area_size(26)
             .y_label_area_size(60)
-            .build_cartesian_2d(0.0..last, 0.0..most * 1.1)?;
+            // Behind the last minute there is room for the names of the lines.
+            .build_cartesian_2d(0.0..last * 1.22, 0.0..most * 1.1)?;
         chart.configure_mesh().x_desc("minutes").draw()?;
         for (index, (what, points)) in drawn.into_iter().enumerate() {
             let color = Palette99::pick(index).to_rgba();
@@ -52,7 +53,13 @@ fn try_draw(path: &Path, name: &str, rows: &[Row]) -> Result<(), Box<dyn std::er
                 .label(what)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
         }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+        let labels = SeriesLabelPosition::UpperRight;
+        chart
+            .configure_series_labels()
+            .position(labels)
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK)
+            .draw()?;
     }
     area.present()?;
     Ok(())
