@@ -29,6 +29,7 @@ Usage: cargo xtask soak [--minutes N] [--node [--package DIR]] [--no-faults]
   --minutes N    how long it runs (default 5)
   --node         through the npm package in Node, instead of natively
   --package DIR  a package that was built before, such as target/package/eventhubs
+  --no-build     with the programs as they were built before
   --no-faults    nothing goes wrong on purpose
 
 Publishes and reads over real sockets, against an emulator in a process of its own in which things go wrong every few
@@ -47,7 +48,7 @@ const MEANINGFUL_MINUTES: u64 = 5;
 const RETENTION: &str = "8M";
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
-    let (mut minutes, mut node, mut faulty) = (5_u64, false, true);
+    let (mut minutes, mut node, mut builds, mut faulty) = (5_u64, false, true, true);
     let mut built: Option<PathBuf> = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
@@ -55,6 +56,7 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
             Long("minutes") => minutes = parser.value()?.parse()?,
             Long("node") => node = true,
             Long("package") => built = Some(parser.value()?.into()),
+            Long("no-build") => builds = false,
             Long("no-faults") => faulty = false,
             Short('h') | Long("help") => {
                 print!("{HELP}");
@@ -72,7 +74,9 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
     // Both at once, whichever is needed: one after the other they would be built twice, since examples bring more along.
     let mut build = crate::process::cargo(workspace);
     build.args(["build", "--release", "--features", "cli", "--bin", "eventhubs", "--example", "soak"]);
-    visible(&mut build)?;
+    if builds {
+        visible(&mut build)?;
+    }
     let mut client = match node {
         true => {
             let folder = match &built {
