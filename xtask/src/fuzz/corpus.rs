@@ -22,7 +22,8 @@ pub fn write_seeds(workspace: &Workspace) -> Result<Counts, Failure> {
     counted(tests.env("EVENTHUBS_FUZZ_SEEDS", workspace.target().join("fuzz/seeds")))
 }
 
-/// Keeps the smallest inputs that together reach what all of them reach, as far as there is room for them.
+/// Keeps inputs that together reach much of what all of them reach: of those that libFuzzer needs for that, the longest,
+/// which reach most, as far as there is room for them.
 pub fn keep(workspace: &Workspace, name: &str) -> Result<(), Failure> {
     let kept = workspace.root().join("fuzz/corpus").join(name);
     let merged = workspace.target().join("fuzz/merged").join(name);
@@ -37,11 +38,12 @@ pub fn keep(workspace: &Workspace, name: &str) -> Result<(), Failure> {
     succeeded(&merge, status)?;
     let mut inputs = files(&merged)?;
     inputs.sort();
+    inputs.reverse();
     fresh(&kept)?;
     let (mut bytes, mut count) = (0, 0);
     for (len, path) in inputs {
         if count == MOST_FILES || bytes + len > MOST_BYTES {
-            break;
+            continue;
         }
         (bytes, count) = (bytes + len, count + 1);
         // libFuzzer names inputs by their content.
