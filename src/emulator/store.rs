@@ -186,6 +186,10 @@ fn damaged(why: impl std::fmt::Display) -> String {
     format!("it is damaged or not a store ({why}); move the file away to start without its events")
 }
 
+fn too_many() -> String {
+    damaged("a hub has too many partitions")
+}
+
 /// Makes the tables, and sees that the file is of this version.
 fn prepare(database: &Database) -> Result<(), String> {
     let transaction = database.begin_write().map_err(damaged)?;
@@ -216,7 +220,7 @@ fn load(database: &Database) -> Result<(Contents, Heads), String> {
         let id = HubId(id.value());
         let hub: StoredHub = serde_json::from_slice(hub.value()).map_err(damaged)?;
         heads.add_hub(id);
-        contents.hubs.push(hub.into_record(id));
+        contents.hubs.push(hub.into_record(id).ok_or_else(too_many)?);
     }
     let mut open: Option<Record> = None;
     for row in transaction.open_table(EVENTS).map_err(damaged)?.iter().map_err(damaged)? {

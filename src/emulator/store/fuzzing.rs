@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Contents, Heads, Record, StoredHub, damaged};
+use super::{Contents, Heads, Record, StoredHub, damaged, too_many};
 use crate::broker::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, Restore};
 
 /// What is restored from the row of one hub and from records with the partitions under whose keys they stand.
@@ -13,7 +13,7 @@ pub(in crate::emulator) fn restore(hub: &[u8], records: Vec<(u32, Bytes)>) -> Re
     let (mut contents, mut heads) = (Contents::default(), Heads::default());
     let hub: StoredHub = serde_json::from_slice(hub).map_err(damaged)?;
     heads.add_hub(HUB);
-    contents.hubs.push(hub.into_record(HUB));
+    contents.hubs.push(hub.into_record(HUB).ok_or_else(too_many)?);
     for (partition, bytes) in records {
         Record { key: (HUB.0, partition, 0), bytes: bytes.into() }.add_to(&mut contents, &mut heads)?;
     }

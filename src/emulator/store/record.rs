@@ -39,7 +39,11 @@ impl StoredHub {
         }
     }
 
-    pub(super) fn into_record(self, id: HubId) -> HubRecord {
+    /// The hub; `None` when it has more partitions than any hub that was ever stored.
+    pub(super) fn into_record(self, id: HubId) -> Option<HubRecord> {
+        if self.partitions > MOST_PARTITIONS {
+            return None;
+        }
         let retention = self.retention.map(|stored| Retention {
             time: Duration::from_millis(stored.time_ms),
             bytes_per_partition: stored.bytes_per_partition,
@@ -49,7 +53,7 @@ impl StoredHub {
             retention,
             ..HubConfig::new(self.name, self.partitions)
         };
-        HubRecord { id, config, created_at: Timestamp::from_millis(self.created_at_ms) }
+        Some(HubRecord { id, config, created_at: Timestamp::from_millis(self.created_at_ms) })
     }
 }
 
@@ -101,6 +105,8 @@ pub(super) fn decode(mut record: Bytes) -> Option<Vec<JournalBatch>> {
     Some(batches)
 }
 
+/// Far more than a namespace allows; what a damaged number asks for is not made room for.
+const MOST_PARTITIONS: u32 = 1 << 14;
 /// The sequence numbers and offsets that partitions have: what is added to them never overflows.
 const REACHED: std::ops::Range<i64> = 0..1 << 56;
 /// Bytes of a batch without its events.
@@ -176,6 +182,9 @@ mod tests {
         let record = HubRecord { id: HubId(3), config, created_at: Timestamp::from_millis(5) };
         let json = serde_json::to_vec(&StoredHub::new(&record)).unwrap();
         let read: StoredHub = serde_json::from_slice(&json).unwrap();
-        assert_eq!(read.into_record(HubId(3)), record);
+        assert_eq!(read.into_record(HubId(3)), Some(record));
+        let damaged = String::from_utf8(json).unwrap().replace(":4,", ":4294967295,");
+        let read: StoredHub = serde_json::from_str(&damaged).unwrap();
+        assert_eq!(read.into_record(HubId(3)), None);
     }
 }
