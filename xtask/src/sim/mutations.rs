@@ -71,7 +71,8 @@ pub fn run(workspace: &Workspace, seeds: u64) -> Result<(), Failure> {
         copy_sources(workspace.root(), &copy)?;
         mutation.apply(&copy)?;
         println!("{} …", mutation.name);
-        let program = build(&copy, workspace.target())?;
+        // Not where the checkout builds to: Cargo would take what it finds there for its own.
+        let program = build(&copy, &workspace.target().join("mutations-target"))?;
         let output = Command::new(&program)
             .args(["--failures", "1", "--seeds", &seeds.to_string()])
             .stdin(Stdio::null())
