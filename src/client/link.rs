@@ -291,9 +291,14 @@ impl Receiving {
         self.watch.answered(has_newer, now);
     }
 
+    /// Whether it waits for where the partition ends.
+    pub(super) fn is_placing(&self) -> bool {
+        matches!(self.end, End::Asked)
+    }
+
     /// A question about the partition was not answered; whether it was asked because the link is silent, and the link still is.
     pub(super) fn is_unanswered(&mut self) -> bool {
-        !matches!(self.end, End::Asked) && self.watch.is_unanswered()
+        !self.is_placing() && self.watch.is_unanswered()
     }
 
     /// What is to be done about silence on a link that has `credit`.

@@ -1,7 +1,6 @@
 //! What the connection's task does with its links.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use super::authorization::Claim;
 use super::driver::{Driver, Line};
@@ -17,6 +16,7 @@ use crate::dialect::annotations::{
     DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC,
 };
 use crate::dialect::management::PartitionProperties;
+use crate::dialect::rpc::Reply;
 use crate::dialect::selector;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
@@ -30,8 +30,6 @@ const UNSETTLED: u8 = 0;
 const SETTLED: u8 = 1;
 /// `rcv-settle-mode`: one answer settles.
 const FIRST: u8 = 0;
-/// How long a link may wait for the answer where its partition ends, which it can do without.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// A link has something to say; it may be new.
@@ -301,6 +299,18 @@ impl Driver {
                     self.connection_lost(Error::new(ErrorKind::Timeout, message), now);
                     return;
                 }
+                if receiving.is_placing()
+                    && let Some(error) = not_placed(&answer)
+                {
+                    match link.stage {
+                        Stage::Waiting => self.link_failed(key, error, now),
+                        // Nobody waits for it at present.
+                        _ => {
+                            receiving.lost(&error);
+                        }
+                    }
+                    continue;
+                }
                 let answer = answer.and_then(Result::ok);
                 receiving.answered(answer.and_then(|reply| PartitionProperties::from_reply(reply).ok()), now);
             }
@@ -319,7 +329,7 @@ impl Driver {
         }
         let config = &self.shared.config;
         if let Role::Receiver(receiving) = &mut link.role {
-            let until = now + config.retry.attempt_timeout.min(END_TIMEOUT);
+            let until = now + config.retry.attempt_timeout;
             if !receiving.is_placed(|partition| self.management.ask_for(key, partition, until)) {
                 return Next::Stays;
             }
@@ -413,6 +423,18 @@ impl Driver {
             link.armed = Some(deadline);
             self.timers.push(Reverse((deadline, key)));
         }
+    }
+}
+
+/// Why a question where the partition ends has to be asked again. A refusal is an answer: a token may open the partition and not the
+/// hub's properties, and the link does without.
+fn not_placed(answer: &Option<Result<Reply, Error>>) -> Option<Error> {
+    match answer {
+        None => Some(Error::new(ErrorKind::Timeout, "the service did not say where the partition ends")),
+        Some(Err(error)) if error.is_transient() && error.kind() != ErrorKind::Unauthorized => {
+            Some(error.clone())
+        }
+        Some(_) => None,
     }
 }
 

@@ -563,6 +563,44 @@ async fn a_sender_that_is_given_up_on_is_no_trouble_any_more() {
 }
 
 #[test]
+async fn where_a_partition_ends_is_asked_until_it_is_known_or_refused() {
+    for is_refused in [false, true] {
+        let selectors = Arc::new(Mutex::new(Vec::new()));
+        let (seen_selectors, mut asked) = (selectors.clone(), 0);
+        let peer = Peer::start(move |engine, seen: Seen<'_>| {
+            match seen.event {
+                Event::AttachRequested { attach, .. } if is_partition(address(attach)) => {
+                    let filter = &attach.source.as_ref().unwrap().filter;
+                    seen_selectors.lock().unwrap().push(format!("{filter:?}"));
+                }
+                Event::Delivery { link, delivery }
+                    if seen.state.address(*link).as_deref() == Some("$management") =>
+                {
+                    asked += 1;
+                    if is_refused {
+                        let request = management::Request::parse(&delivery.payload).unwrap();
+                        let refused = request.caller.refuse(401, "amqp:unauthorized-access", "not you");
+                        peer::answer(engine, seen.state, "$management", refused.encode());
+                        return Then::Handled;
+                    }
+                    if asked == 1 {
+                        return Then::Handled;
+                    }
+                }
+                _ => {}
+            }
+            tell_of_partition(engine, &seen, 7).unwrap_or(Then::AsUsual)
+        })
+        .await;
+        let retry = RetryOptions { attempt_timeout: Duration::from_millis(300), ..impatient() };
+        soon(consumer_of(&peer, retry).partition("0").open()).await.unwrap();
+        let expected = if is_refused { "@latest" } else { "x-opt-offset > '700'" };
+        let selectors = selectors.lock().unwrap();
+        assert!(selectors.len() == 1 && selectors[0].contains(expected), "{selectors:?}");
+    }
+}
+
+#[test]
 async fn a_receiver_ends_by_its_total_deadline() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
         Event::AttachRequested { attach, .. } if is_partition(address(attach)) => Then::Handled,
