@@ -11,8 +11,8 @@ use crate::report::Counts;
 use crate::workspace::Workspace;
 
 /// What the checkout keeps of one target's inputs.
-const MOST_BYTES: u64 = 32 * 1024;
-const MOST_FILES: usize = 80;
+const MOST_BYTES: u64 = 16 * 1024;
+const MOST_FILES: usize = 40;
 
 /// Writes out the seeds that the smoke test uses, so that there is one list of them.
 pub fn write_seeds(workspace: &Workspace) -> Result<Counts, Failure> {
