@@ -140,7 +140,7 @@ fn watch(client: &mut Command, emulator: &Running, faulty: bool) -> Result<Outco
         std::thread::sleep(EACH);
         let now = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let row = Row::look(started.elapsed(), process.id(), emulator.id(), &now, rows.last());
-        if told.elapsed() > Duration::from_secs(20) {
+        if row.is_alive() && told.elapsed() > Duration::from_secs(20) {
             println!("  {row}");
             flush();
             told = Instant::now();
