@@ -170,7 +170,11 @@ impl<M: Machine, W: Wire> Driver<M, W> {
             if self.leave_at.is_some_and(|moment| moment <= now.moment) {
                 return Poll::Ready(Ok(()));
             }
-            if !read && !wrote && !self.wake.set.load(Ordering::Acquire) && self.poll_timer(cx).is_pending() {
+            if !read
+                && !wrote
+                && !self.wake.set.load(Ordering::Acquire)
+                && self.poll_timer(cx, now).is_pending()
+            {
                 return Poll::Pending;
             }
         }
@@ -222,8 +226,10 @@ impl<M: Machine, W: Wire> Driver<M, W> {
     }
 
     /// Ready when a deadline may have passed.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadlines = self.machine.next_deadline().into_iter().chain(self.leave_at);
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<()> {
+        // The machine has just been told the time: what is over is output that the socket has no room for.
+        let next = self.machine.next_deadline().filter(|at| !self.blocked || *at > now.moment);
+        let deadlines = next.into_iter().chain(self.leave_at);
         let Some(deadline) = deadlines.min() else { return Poll::Pending };
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.timer.as_mut().reset(self.clock.instant(deadline));

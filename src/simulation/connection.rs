@@ -23,13 +23,23 @@ pub(super) struct Served {
     socket: End,
     wake: Arc<AtomicWaker>,
     timer: Timer,
+    /// The socket had no room when it was last asked.
+    is_blocked: bool,
     is_reading: bool,
     leave_at: Option<Moment>,
 }
 
 impl Served {
     pub(super) fn new(broker: BrokerConnection, socket: End, wake: Arc<AtomicWaker>) -> Self {
-        Served { broker, socket, wake, timer: Timer::default(), is_reading: true, leave_at: None }
+        Served {
+            broker,
+            socket,
+            wake,
+            timer: Timer::default(),
+            is_blocked: false,
+            is_reading: true,
+            leave_at: None,
+        }
     }
 
     /// Ready when the connection is over.
@@ -49,7 +59,9 @@ impl Served {
         if self.leave_at.is_some_and(|moment| moment <= now.moment) {
             return Poll::Ready(());
         }
-        let deadline = self.broker.next_deadline().into_iter().chain(self.leave_at).min();
+        // What is over is output that the socket has no room for: it is looked at when there is.
+        let next = self.broker.next_deadline().filter(|at| !self.is_blocked || *at > now.moment);
+        let deadline = next.into_iter().chain(self.leave_at).min();
         let is_due = deadline.is_some_and(|deadline| self.timer.poll_until(deadline, cx).is_ready());
         if read || wrote || is_due {
             cx.waker().wake_by_ref();
@@ -81,7 +93,8 @@ impl Served {
     fn write(&mut self, now: Now, cx: &Context<'_>) -> std::io::Result<bool> {
         let mut wrote = false;
         for _ in 0..BUDGET {
-            if self.socket.poll_ready(cx)?.is_pending() {
+            self.is_blocked = self.socket.poll_ready(cx)?.is_pending();
+            if self.is_blocked {
                 return Ok(wrote);
             }
             let Some(bytes) = self.broker.poll_output(now) else { break };

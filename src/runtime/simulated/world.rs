@@ -101,6 +101,8 @@ pub(super) enum Due {
 struct Slot {
     name: &'static str,
     generation: u32,
+    /// How often it was polled.
+    polls: u64,
     /// `None` while it is polled, and in a free slot.
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     waker: Option<Arc<TaskWaker>>,
@@ -257,6 +259,9 @@ impl State {
             return (wakers, None, Some(Stuck::Timeout));
         }
         if self.polls > most {
+            let busiest = self.tasks.iter().enumerate().max_by_key(|(_, slot)| slot.polls);
+            let busiest = busiest.map_or((0, 0, ""), |(index, slot)| (index as u64, slot.polls, slot.name));
+            self.note("spins", busiest.1, busiest.0, || busiest.2);
             return (wakers, None, Some(Stuck::Livelock));
         }
         match self.take_ready() {
@@ -286,6 +291,7 @@ impl State {
                 continue;
             }
             let (Some(future), Some(waker)) = (slot.future.take(), slot.waker.take()) else { continue };
+            slot.polls += 1;
             waker.is_queued.store(false, Ordering::Relaxed);
             self.polls += 1;
             self.now += 1 + self.scheduler.below(POLL_NANOS);
@@ -403,7 +409,7 @@ pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
 pub(crate) fn spawn(name: &'static str, future: Pin<Box<dyn Future<Output = ()>>>) {
     let waker = with(|state| {
         let index = state.free.pop().unwrap_or_else(|| {
-            state.tasks.push(Slot { name, generation: 0, future: None, waker: None });
+            state.tasks.push(Slot { name, generation: 0, polls: 0, future: None, waker: None });
             (state.tasks.len() - 1) as u32
         });
         let ready = state.ready.clone();
@@ -411,6 +417,7 @@ pub(crate) fn spawn(name: &'static str, future: Pin<Box<dyn Future<Output = ()>>
         let generation = slot.generation;
         let waker = Arc::new(TaskWaker { index, generation, is_queued: AtomicBool::new(false), ready });
         slot.name = name;
+        slot.polls = 0;
         slot.future = Some(future);
         slot.waker = Some(waker.clone());
         state.note("starts", generation.into(), index.into(), || name);
