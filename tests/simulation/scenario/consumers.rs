@@ -20,7 +20,7 @@ use super::{PARTITIONS, Scene};
 const UNANSWERED_IS_LOST: bool = true;
 
 /// Whether a stream that begins at the end knows where that was, even when the service did not answer at first.
-const LATEST_IS_KEPT: bool = false;
+const LATEST_IS_KEPT: bool = true;
 
 struct Consumer {
     number: u32,
