@@ -16,7 +16,7 @@ mod record;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -68,6 +68,9 @@ pub struct FileStore(Arc<Shared>);
 struct Shared {
     directory: PathBuf,
     lock_patience: Duration,
+    /// Changes of this process come one after the other, so that what is left to wait for is another process: hundreds
+    /// that poll for one lock would starve each other on a slow disk.
+    turn: Mutex<()>,
 }
 
 /// The two kinds of records, as their directories are called.
@@ -91,13 +94,17 @@ enum Found<T> {
 impl FileStore {
     /// A store in this directory, which is made when the first record is written.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        FileStore(Arc::new(Shared { directory: directory.into(), lock_patience: LOCK_PATIENCE }))
+        Self::with(directory.into(), LOCK_PATIENCE)
     }
 
     /// How long a change waits for another process that is in the middle of one. Default: 10 s.
     #[must_use]
     pub fn with_lock_timeout(self, timeout: Duration) -> Self {
-        FileStore(Arc::new(Shared { directory: self.0.directory.clone(), lock_patience: timeout }))
+        Self::with(self.0.directory.clone(), timeout)
+    }
+
+    fn with(directory: PathBuf, lock_patience: Duration) -> Self {
+        FileStore(Arc::new(Shared { directory, lock_patience, turn: Mutex::default() }))
     }
 
     fn run<'a, T: Send + 'static>(
@@ -106,8 +113,7 @@ impl FileStore {
         group: &'a ConsumerGroup,
         work: impl FnOnce(&Group) -> Result<T, Error> + Send + 'static,
     ) -> BoxFuture<'a, Result<T, Error>> {
-        let patience = self.0.lock_patience;
-        let group_dir = Group { directory: self.0.group_dir(group), patience };
+        let group_dir = Group { directory: self.0.group_dir(group), store: self.0.clone() };
         on_thread(operation, group, move || work(&group_dir))
     }
 }
@@ -162,7 +168,13 @@ impl Shared {
 /// The directory of one consumer group.
 struct Group {
     directory: PathBuf,
-    patience: Duration,
+    store: Arc<Shared>,
+}
+
+/// Nobody else changes records while it lives.
+struct Turn<'a> {
+    _of_processes: File,
+    _of_threads: MutexGuard<'a, ()>,
 }
 
 impl Group {
@@ -259,20 +271,21 @@ impl Group {
     }
 
     /// Waits for its turn to change records of this kind.
-    fn lock(&self, kind: Kind) -> Result<File, Error> {
+    fn lock(&self, kind: Kind) -> Result<Turn<'_>, Error> {
+        let of_threads = self.store.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.directory.join(kind.name());
         fs::create_dir_all(&records).map_err(|error| broken("make", &records, &error))?;
         let path = self.directory.join(format!("{}.lock", kind.name()));
         let file = File::options().create(true).append(true).open(&path);
         let file = file.map_err(|error| broken("open", &path, &error))?;
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.store.lock_patience;
         let mut pause = Duration::from_micros(50);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) => return Ok(Turn { _of_processes: file, _of_threads: of_threads }),
                 Err(TryLockError::Error(error)) => return Err(broken("lock", &path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    let waited = self.patience.as_secs_f32();
+                    let waited = self.store.lock_patience.as_secs_f32();
                     let message = format!(
                         "another process has held the lock {} for {waited} s; it may be stopped",
                         path.display()

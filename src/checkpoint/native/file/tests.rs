@@ -23,6 +23,21 @@ async fn the_file_store_keeps_every_promise() {
     kept.unwrap_or_else(|broken| panic!("{broken}"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_process_wait_for_each_other_and_not_against_the_clock() {
+    let (store, _dir) = in_dir();
+    // No other process is there to be waited for.
+    let store = store.with_lock_timeout(Duration::ZERO);
+    let group = group();
+    let checkpoints: Vec<Checkpoint> =
+        (0..100).map(|partition| Checkpoint::new(partition.to_string(), "1", 1)).collect();
+    let written = checkpoints.iter().map(|checkpoint| store.update_checkpoint(&group, checkpoint));
+    for result in futures::future::join_all(written).await {
+        result.unwrap();
+    }
+    assert_eq!(store.list_checkpoints(&group).await.unwrap().records.len(), 100);
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_understood_is_named_and_the_rest_goes_on() {
     let whole = "eventhubs checkpoint 1\npartition=1\noffset=5\nsequence-number=5\nend\n";
