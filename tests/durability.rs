@@ -2,16 +2,18 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "harness/process.rs"]
+mod process;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use eventhubs::{
     BatchOptions, ConsumerClient, EventData, ProducerClient, RetryOptions, SendOptions, StartPosition,
     Transport,
 };
+use process::Process;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -22,39 +24,8 @@ const WRITERS: usize = 3;
 /// How often the emulator is killed.
 const KILLS: usize = 24;
 
-/// An emulator in a process of its own.
-struct Process {
-    child: Child,
-    connection_string: String,
-}
-
-impl Process {
-    fn start(data: &Path) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_eventhubs"))
-            .args(["emulator", "--json", "--port", "0", "--no-tls", "--hub", &format!("{HUB}:{PARTITIONS}")])
-            .arg("--data-dir")
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON");
-        let connection_string = format!("{}EntityPath={HUB}", said["connectionString"].as_str().unwrap());
-        Process { child, connection_string }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(data: &Path) -> Process {
+    Process::start(&["--hub", &format!("{HUB}:{PARTITIONS}"), "--data-dir", data.to_str().unwrap()])
 }
 
 /// What one writer knows: how many events it has sent, and which of them were acknowledged.
@@ -137,13 +108,13 @@ async fn every_acknowledged_event_is_there_in_order_and_once_however_often_the_e
     let dir = tempfile::tempdir().unwrap();
     let mut ledgers: Vec<Ledger> = (0..PARTITIONS * WRITERS).map(|_| Ledger::default()).collect();
     for kill in 0..KILLS {
-        let process = Process::start(dir.path());
+        let mut process = start(dir.path());
         let (acknowledged, mut progress) = watch::channel(0);
         let transport = if kill % 2 == 0 { Transport::WebSocket } else { Transport::Tcp };
         let mut writers: Vec<JoinHandle<Ledger>> = Vec::new();
         for (writer, ledger) in ledgers.drain(..).enumerate() {
             let producer = ProducerClient::builder()
-                .connection_string(&process.connection_string)
+                .connection_string(process.hub(HUB))
                 .transport(transport)
                 .retry(RetryOptions::none())
                 .build()
@@ -161,8 +132,8 @@ async fn every_acknowledged_event_is_there_in_order_and_once_however_often_the_e
         }
     }
 
-    let process = Process::start(dir.path());
-    let stored = read_all(&process.connection_string).await;
+    let process = start(dir.path());
+    let stored = read_all(&process.hub(HUB)).await;
     let mut total = 0;
     for (writer, ledger) in ledgers.iter().enumerate() {
         let stored = stored.get(&writer).map(Vec::as_slice).unwrap_or_default();

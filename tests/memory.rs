@@ -1,14 +1,16 @@
 //! A slow reader holds little of what waits for it, and a fast writer waits for a slow socket instead of growing.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "harness/process.rs"]
+mod process;
+
 use std::alloc::System;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventhubs::{ConsumerClient, EventData, ProducerClient, SendOptions, StartPosition};
+use process::Process;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,9 +40,9 @@ async fn a_slow_reader_holds_its_prefetch_and_little_more() {
     const PACE: Duration = Duration::from_millis(100);
     const EVENTS_READ: u32 = 30;
     let _turn = TURN.lock().await;
-    let emulator = Emulator::start();
-    let producer = ProducerClient::from_connection_string(&emulator.connection_string).unwrap();
-    let consumer = ConsumerClient::from_connection_string(&emulator.connection_string).unwrap();
+    let emulator = start();
+    let producer = ProducerClient::from_connection_string(emulator.hub(HUB)).unwrap();
+    let consumer = ConsumerClient::from_connection_string(emulator.hub(HUB)).unwrap();
     for (partition, (size, waiting)) in
         [(100, 100_000), (KIB, 100_000), (4 * KIB, 100_000), (64 * KIB, 2_000)].into_iter().enumerate()
     {
@@ -83,7 +85,7 @@ async fn send_all_waits_for_a_socket_that_stalls_and_goes_on_when_it_moves() {
     /// What is encoded ahead, as `send_all` says, and as much again while it is put together.
     const BOUND: usize = 64 * MIB + CONSTANT;
     let _turn = TURN.lock().await;
-    let emulator = Emulator::start();
+    let emulator = start();
     let tap = Tap::to(emulator.port).await;
     let producer = tap.producer(&emulator);
     producer.partition_ids().await.unwrap();
@@ -123,7 +125,7 @@ async fn send_all_waits_for_a_socket_that_stalls_and_goes_on_when_it_moves() {
 async fn single_sends_wait_for_a_socket_that_stalls_and_go_on_when_it_moves() {
     const WRITERS: usize = 64;
     let _turn = TURN.lock().await;
-    let emulator = Emulator::start();
+    let emulator = start();
     let tap = Tap::to(emulator.port).await;
     let producer = tap.producer(&emulator);
     producer.partition_ids().await.unwrap();
@@ -195,35 +197,8 @@ async fn rest(count: &AtomicUsize) -> usize {
 }
 
 /// An emulator in a process of its own, so that what it holds is not counted.
-struct Emulator {
-    child: Child,
-    connection_string: String,
-    port: u16,
-}
-
-impl Emulator {
-    fn start() -> Self {
-        let hub = format!("{HUB}:4");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_eventhubs"))
-            .args(["emulator", "--json", "--port", "0", "--no-tls", "--hub", &hub])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON");
-        let connection_string = format!("{}EntityPath={HUB}", said["connectionString"].as_str().unwrap());
-        let endpoint = connection_string.split(';').next().unwrap();
-        let port = endpoint.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
-        Emulator { child, connection_string, port }
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start() -> Process {
+    Process::start(&["--hub", &format!("{HUB}:4")])
 }
 
 /// A wire that can stall: nothing is read from either end, and nothing is lost.
@@ -249,9 +224,9 @@ impl Tap {
         Tap { port, flows }
     }
 
-    fn producer(&self, emulator: &Emulator) -> ProducerClient {
+    fn producer(&self, emulator: &Process) -> ProducerClient {
         ProducerClient::builder()
-            .connection_string(&emulator.connection_string)
+            .connection_string(emulator.hub(HUB))
             .custom_endpoint(format!("ws://127.0.0.1:{}", self.port))
             .build()
             .unwrap()

@@ -1,12 +1,13 @@
 //! A service that does as it is told: the engine's server role with a script, for what no emulator would do.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use eventhubs::amqp::{Attach, Config, Connection, Event, LinkId, Outcome, Outgoing, Role};
 use eventhubs::dialect::{cbs, management};
 use eventhubs::model::moment::Moment;
-use eventhubs::{HubProperties, Timestamp};
+use eventhubs::{ClientOptions, ConsumerClient, HubProperties, ProducerClient, RetryOptions, Timestamp};
 
 use crate::harness::{Listener, SCHEME, Stream, clock, spawn};
 
@@ -52,6 +53,40 @@ impl State {
             |attach: &Attach| attach.role == Role::Receiver && address(attach).as_deref() == Some(node);
         self.links.iter().rev().find(|(_, attach)| is_it(attach)).map(|(id, _)| *id)
     }
+}
+
+/// A producer that talks to the peer.
+pub(crate) fn producer_of(peer: &Peer, retry: RetryOptions) -> ProducerClient {
+    ProducerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
+}
+
+/// A consumer that talks to the peer.
+pub(crate) fn consumer_of(peer: &Peer, retry: RetryOptions) -> ConsumerClient {
+    ConsumerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
+}
+
+/// One that takes a partition for stalled after so long.
+pub(crate) fn watchful_consumer_of(
+    peer: &Peer,
+    retry: RetryOptions,
+    stall_timeout: Duration,
+) -> ConsumerClient {
+    ConsumerClient::builder()
+        .connection_string(peer.connection_string())
+        .options(ClientOptions { retry, stall_timeout, ..ClientOptions::default() })
+        .build()
+        .unwrap()
+}
+
+/// A peer that hangs up whenever an event for the hub arrives.
+pub(crate) async fn peer_that_hangs_up() -> Peer {
+    Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
+            Then::HangUp
+        }
+        _ => Then::AsUsual,
+    })
+    .await
 }
 
 /// The node that a client asks for.

@@ -14,19 +14,13 @@ use eventhubs::{
 use futures::future::{Either, select, try_join_all};
 
 use crate::harness::{Listener, clock, spawn};
-use crate::peer::{self, Peer, Seen, Then, address};
+use crate::peer::{
+    self, Peer, Seen, Then, address, consumer_of, peer_that_hangs_up, producer_of, watchful_consumer_of,
+};
 use crate::service::{Proxy, Wanted};
 use crate::support::{
     SCHEME, SCHEMES, impatient, nothing_more, patient, soon, start, start_wanted, take, test, texts,
 };
-
-fn producer_of(peer: &Peer, retry: RetryOptions) -> ProducerClient {
-    ProducerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
-}
-
-fn consumer_of(peer: &Peer, retry: RetryOptions) -> ConsumerClient {
-    ConsumerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
-}
 
 #[test]
 async fn clients_go_on_when_the_emulator_comes_back_on_its_port() {
@@ -187,13 +181,7 @@ async fn what_is_sent_again_is_the_same_to_the_byte() {
 
 #[test]
 async fn attempts_end_in_an_error_that_says_what_was_tried() {
-    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
-        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
-            Then::HangUp
-        }
-        _ => Then::AsUsual,
-    })
-    .await;
+    let peer = peer_that_hangs_up().await;
     let producer = producer_of(&peer, RetryOptions { max_attempts: 3, ..impatient() });
     let error = soon(producer.send("x")).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::ConnectionLost, 3));
@@ -317,15 +305,7 @@ async fn a_partition_that_stops_is_noticed_and_goes_on() {
             Then::AsUsual
         })
         .await;
-        let consumer = ConsumerClient::builder()
-            .connection_string(peer.connection_string())
-            .options(ClientOptions {
-                retry: impatient(),
-                stall_timeout: Duration::from_millis(200),
-                ..ClientOptions::default()
-            })
-            .build()
-            .unwrap();
+        let consumer = watchful_consumer_of(&peer, impatient(), Duration::from_millis(200));
         let mut statuses = consumer.status();
         let reader = consumer.partition("0").from(StartPosition::earliest());
         let mut events = soon(reader.track_last_enqueued(true).open()).await.unwrap();
@@ -373,11 +353,7 @@ async fn a_partition_where_nothing_is_written_is_left_alone() {
         }
     })
     .await;
-    let consumer = ConsumerClient::builder()
-        .connection_string(peer.connection_string())
-        .options(ClientOptions { stall_timeout: Duration::from_millis(100), ..ClientOptions::default() })
-        .build()
-        .unwrap();
+    let consumer = watchful_consumer_of(&peer, RetryOptions::default(), Duration::from_millis(100));
     let mut statuses = consumer.status();
     let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
     take(&mut events, 1).await;
@@ -502,15 +478,7 @@ async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
         Then::AsUsual
     })
     .await;
-    let consumer = ConsumerClient::builder()
-        .connection_string(peer.connection_string())
-        .options(ClientOptions {
-            retry: impatient(),
-            stall_timeout: Duration::from_millis(150),
-            ..ClientOptions::default()
-        })
-        .build()
-        .unwrap();
+    let consumer = watchful_consumer_of(&peer, impatient(), Duration::from_millis(150));
     let mut statuses = consumer.status();
     let mut events = soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
     assert_eq!(take(&mut events, 1).await[0].sequence_number(), 1);
@@ -540,13 +508,7 @@ async fn a_question_that_stays_unanswered_is_asked_again_on_another_connection()
 
 #[test]
 async fn a_sender_that_is_given_up_on_is_no_trouble_any_more() {
-    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
-        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
-            Then::HangUp
-        }
-        _ => Then::AsUsual,
-    })
-    .await;
+    let peer = peer_that_hangs_up().await;
     let producer = producer_of(&peer, patient());
     let mut statuses = producer.status();
     let mut send = Box::pin(producer.send("x"));

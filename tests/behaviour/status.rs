@@ -11,13 +11,9 @@ use eventhubs::{
 };
 
 use crate::harness::{Listener, unix_now};
-use crate::peer::{Peer, Seen, Then, address};
+use crate::peer::{Peer, Seen, Then, address, peer_that_hangs_up, producer_of};
 use crate::service::Proxy;
 use crate::support::{SCHEME, impatient, patient, soon, start, take, test, texts};
-
-fn producer_of(peer: &Peer, retry: RetryOptions) -> ProducerClient {
-    ProducerClient::builder().connection_string(peer.connection_string()).retry(retry).build().unwrap()
-}
 
 /// The codes of what is told, up to and including `last`.
 async fn until(statuses: &mut StatusStream, last: &str) -> Vec<Status> {
@@ -235,13 +231,7 @@ async fn renewals_that_fail_and_succeed_are_told() {
 #[test]
 async fn an_error_says_whether_the_event_may_have_been_stored() {
     // The event arrives, its answer does not: it may have been stored.
-    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
-        Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("orders") => {
-            Then::HangUp
-        }
-        _ => Then::AsUsual,
-    })
-    .await;
+    let peer = peer_that_hangs_up().await;
     let error = soon(producer_of(&peer, RetryOptions::none()).send("x")).await.unwrap_err();
     assert!(error.outcome_unknown() && error.to_string().contains("may have been stored"), "{error}");
 

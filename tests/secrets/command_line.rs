@@ -1,18 +1,19 @@
 //! What the binary prints, on both of its streams.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
 use crate::capture::see;
+use crate::process::Process;
 use crate::{KEY, NO_TOKEN, WRONG_KEY};
 
 /// Runs every command, with arguments that are right and wrong.
 pub(crate) fn everything() {
-    let mut emulator = Emulator::start();
+    let emulator = Emulator::start();
     let good = emulator.connection_string(KEY);
     let bad = emulator.connection_string(WRONG_KEY);
-    let nowhere = good.replace(&format!(":{}", emulator.port), ":1");
+    let nowhere = good.replace(&format!(":{}", emulator.process.port), ":1");
     for command in ["emulator", "demo", "info", "send", "receive", ""] {
         run(&[command, "--help"], &good);
     }
@@ -57,66 +58,38 @@ fn run(arguments: &[&str], connection_string: &str) {
 
 /// `eventhubs emulator -vvv`. That it prints the connection string once, key and all, is what it is asked for.
 struct Emulator {
-    child: Child,
-    port: u16,
+    process: Process,
     /// Reads what it says on standard error, so that it never waits for a reader.
-    said: Option<JoinHandle<String>>,
+    said: JoinHandle<String>,
 }
 
 impl Emulator {
     fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_eventhubs"))
-            .args([
-                "emulator",
-                "-vvv",
-                "--json",
-                "--port",
-                "0",
-                "--no-tls",
-                "--hub",
-                "orders:1",
-                "--only-my-keys",
-            ])
-            .args(["--key", &format!("app={KEY}")])
-            .env("RUST_LOG", "trace")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON");
-        let connection_string = said["connectionString"].as_str().unwrap();
-        assert!(connection_string.contains(KEY));
-        let endpoint = connection_string.split(';').next().unwrap();
-        let port = endpoint.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
+        let key = format!("app={KEY}");
+        let options = ["-vvv", "--hub", "orders:1", "--only-my-keys", "--key", &key];
+        let mut process = Process::start_with(&options, |command| {
+            command.env("RUST_LOG", "trace").stderr(Stdio::piped());
+        });
+        assert!(process.connection_string.contains(KEY));
+        let mut stderr = process.child.stderr.take().unwrap();
         let said = std::thread::spawn(move || {
             let mut said = Vec::new();
             let _ = stderr.read_to_end(&mut said);
             String::from_utf8_lossy(&said).into_owned()
         });
-        Emulator { child, port, said: Some(said) }
+        Emulator { process, said }
     }
 
     fn connection_string(&self, key: &str) -> String {
-        let port = self.port;
+        let port = self.process.port;
         format!(
             "Endpoint=sb://localhost:{port};SharedAccessKeyName=app;SharedAccessKey={key};UseDevelopmentEmulator=true"
         )
     }
 
     /// What it said on standard error.
-    fn stop(&mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.said.take().unwrap().join().unwrap()
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn stop(mut self) -> String {
+        self.process.kill();
+        self.said.join().unwrap()
     }
 }

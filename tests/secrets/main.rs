@@ -7,6 +7,8 @@
 mod capture;
 mod command_line;
 mod needles;
+#[path = "../harness/process.rs"]
+mod process;
 mod service;
 mod values;
 

@@ -4,18 +4,16 @@ mod client;
 mod ledger;
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
 use serde_json::Value;
 
+use crate::emulator::Running;
 use crate::failure::Failure;
 use crate::package;
 use crate::prepare;
-use crate::process::cannot_start;
 use crate::report::Counts;
 use crate::workspace::Workspace;
 use client::{Client, Kind};
@@ -127,7 +125,7 @@ fn play(workspace: &Workspace, mut plan: Plan) -> Result<Counts, Failure> {
 fn play_once(workspace: &Workspace, binary: &Path, plan: &Plan, keeps: bool) -> Result<Vec<Ledger>, Failure> {
     let data = workspace.target().join("xtask/outage-data");
     let _ = std::fs::remove_dir_all(&data);
-    let mut emulator = Emulator::start(binary, 0, plan.kinds.len(), keeps.then_some(&*data))?;
+    let mut emulator = start(binary, 0, plan.kinds.len(), keeps.then_some(&*data))?;
     let port = emulator.port;
     let mut clients = Vec::new();
     for (number, kind) in plan.kinds.iter().enumerate() {
@@ -144,7 +142,7 @@ fn play_once(workspace: &Workspace, binary: &Path, plan: &Plan, keeps: bool) -> 
     emulator.kill();
     println!("It is away for {} s …", plan.away.as_secs());
     std::thread::sleep(plan.away);
-    emulator = Emulator::start(binary, port, plan.kinds.len(), keeps.then_some(&*data))?;
+    emulator = start(binary, port, plan.kinds.len(), keeps.then_some(&*data))?;
     clients.iter_mut().for_each(|client| client.say("back"));
     println!("It is back; waiting until the clients work again …");
     let back = Instant::now();
@@ -166,50 +164,14 @@ fn play_once(workspace: &Workspace, binary: &Path, plan: &Plan, keeps: bool) -> 
     Ok(ledgers)
 }
 
-/// The emulator, as a process of its own. Killed when this is dropped.
-struct Emulator {
-    process: Child,
-    port: u16,
-    connection_string: String,
-}
-
-impl Emulator {
-    fn start(binary: &Path, port: u16, clients: usize, data: Option<&Path>) -> Result<Self, Failure> {
-        let mut command = Command::new(binary);
-        command.args(["emulator", "--json", "--one-port", "--port", &port.to_string()]);
-        command.args(["--hub", &format!("{HUB}:{clients}")]);
-        for number in 0..clients {
-            command.args(["--consumer-group", &format!("{HUB}/{}", client::group(number))]);
-        }
-        if let Some(data) = data {
-            command.arg("--data-dir").arg(data);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = command.spawn().map_err(|error| cannot_start(&command, &error))?;
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            let _ = BufReader::new(output).read_line(&mut line);
-        }
-        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let (Some(port), Some(connection_string)) =
-            (ready["port"].as_u64(), ready["connectionString"].as_str().map(str::to_owned))
-        else {
-            let _ = process.kill();
-            let _ = process.wait();
-            return Err(Failure::new("the emulator did not say that it listens (its error is above)"));
-        };
-        Ok(Emulator { process, port: port as u16, connection_string })
+/// The emulator, with a consumer group for each client.
+fn start(binary: &Path, port: u16, clients: usize, data: Option<&Path>) -> Result<Running, Failure> {
+    let mut options = vec!["--one-port".to_owned(), "--hub".to_owned(), format!("{HUB}:{clients}")];
+    for number in 0..clients {
+        options.extend(["--consumer-group".to_owned(), format!("{HUB}/{}", client::group(number))]);
     }
-
-    /// Without a goodbye.
-    fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    if let Some(data) = data {
+        options.extend(["--data-dir".to_owned(), data.display().to_string()]);
     }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        self.kill();
-    }
+    Running::start_on(port, binary, &options.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -63,11 +63,16 @@ impl Ledger {
         match &self.text[field] {
             Value::Null => "–".to_owned(),
             Value::Object(told) => {
-                let told = told.iter().map(|(what, times)| match times.as_u64() {
-                    Some(1) => what.clone(),
-                    _ => format!("{what} ×{times}"),
-                });
-                told.collect::<Vec<_>>().join(", ")
+                // Whether a map of serde_json keeps its order or sorts is a feature that any dependency may switch on.
+                let mut told: Vec<String> = told
+                    .iter()
+                    .map(|(what, times)| match times.as_u64() {
+                        Some(1) => what.clone(),
+                        _ => format!("{what} ×{times}"),
+                    })
+                    .collect();
+                told.sort();
+                told.join(", ")
             }
             value => value.to_string(),
         }
