@@ -365,7 +365,7 @@ fn no_bytes(what: &str) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("the event's body is {what}: use `body()` to read it"))
 }
 
-fn undecodable(what: &str, error: DecodeError) -> Error {
+pub(super) fn undecodable(what: &str, error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, format!("the {what} cannot be decoded: {error}"))
 }
 

@@ -168,6 +168,14 @@ impl ProducerClient {
         Ok(EventBatch { inner, partition_id: route.partition_id })
     }
 
+    /// An empty batch for a partition that was chosen here, by the keys of its events: they keep them.
+    #[allow(dead_code, reason = "pages have no use for it")]
+    pub(crate) async fn create_keyed_batch(&self, partition_id: &str) -> Result<EventBatch, Error> {
+        let options = BatchOptions { partition_id: Some(partition_id.to_owned()), ..BatchOptions::default() };
+        let batch = self.create_batch_with(options).await?;
+        Ok(EventBatch { inner: batch.inner.keeping_keys(), ..batch })
+    }
+
     /// Sends a batch: all its events or none, in order, into one partition. An empty batch is sent at once.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ const FIRST_ROOM: u64 = 16 * 1024;
 #[derive(Clone, Debug)]
 pub struct EventBatch {
     partition_key: Option<String>,
+    /// Whether each event keeps the key that it has.
+    keeps_keys: bool,
     /// The envelope's sections in front of the events.
     head: Bytes,
     /// One data section per event.
@@ -60,11 +62,18 @@ impl EventBatch {
         put_annotations(&mut head, partition_key.as_deref(), &[]);
         Ok(EventBatch {
             partition_key,
+            keeps_keys: false,
             head: head.freeze(),
             body: BytesMut::with_capacity(max_size.min(FIRST_ROOM) as usize),
             len: 0,
             max_size,
         })
+    }
+
+    /// For events of many keys, whose partition has been decided about: each keeps its own, and readers see it.
+    #[must_use]
+    pub fn keeping_keys(self) -> Self {
+        EventBatch { keeps_keys: true, ..self }
     }
 
     /// Adds an event. False, and nothing changed, when it does not fit; an event that does not fit an empty
@@ -84,7 +93,8 @@ impl EventBatch {
         let event_start = start + WIDE_DATA.len() + 4;
         self.body.put_slice(&WIDE_DATA);
         self.body.put_u32(0);
-        put_event(&mut self.body, event, self.partition_key.as_deref());
+        let key = if self.keeps_keys { event.partition_key() } else { self.partition_key.as_deref() };
+        put_event(&mut self.body, event, key);
         let len = self.body.len() - event_start;
         match u8::try_from(len) {
             Ok(len) => {
@@ -140,6 +150,7 @@ impl EventBatch {
 
     fn check_key(&self, event: &EventData) -> Result<(), Error> {
         match (event.partition_key(), self.partition_key()) {
+            _ if self.keeps_keys => Ok(()),
             (None, _) => Ok(()),
             (Some(key), Some(of_batch)) if key == of_batch => Ok(()),
             (Some(key), Some(of_batch)) => Err(invalid(format!(

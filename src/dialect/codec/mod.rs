@@ -1,11 +1,13 @@
 //! Events on the wire: encoded for sending, gathered in batches, and taken apart by the service.
 
 mod batch;
+mod decode;
 mod publication;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use batch::{EncodedBatch, EventBatch};
+pub use decode::decode_event;
 pub use publication::{Publication, Stamp, Stored};
 
 use super::annotations::PARTITION_KEY;

@@ -98,6 +98,21 @@ fn an_event_of_another_key_is_refused_by_the_batch() {
 }
 
 #[test]
+fn a_batch_that_keeps_keys_takes_events_of_all_keys() {
+    let mut batch = EventBatch::new(0, None).unwrap().keeping_keys();
+    let events = [Some("a"), None, Some("b")].map(|key| {
+        let event = EventData::from("x");
+        key.map_or(event.clone(), |key| event.with_partition_key(key))
+    });
+    for event in &events {
+        assert!(batch.try_add(event).unwrap());
+    }
+    let read = delivered(&whole(batch.finish()), BATCH_FORMAT);
+    let keys: Vec<_> = read.iter().map(|event| event.partition_key()).collect();
+    assert_eq!(keys, [Some("a"), None, Some("b")]);
+}
+
+#[test]
 fn a_full_batch_refuses_and_stays_as_it_was() {
     // Two events of 5 + 5 + 2 bytes fit to the byte; a third does not.
     let mut batch = EventBatch::new(24, None).unwrap();
@@ -290,7 +305,9 @@ proptest! {
             Some(key) => event.with_partition_key(key.clone()),
             None => event,
         };
-        let received = delivered(&encode_event(&event).unwrap(), 0).remove(0);
+        let encoded = encode_event(&event).unwrap();
+        prop_assert_eq!(&decode_event(&encoded).unwrap(), &event);
+        let received = delivered(&encoded, 0).remove(0);
         prop_assert_eq!(received.partition_key(), key.as_deref());
         prop_assert_eq!(received.to_event_data().unwrap(), event);
     }
