@@ -245,6 +245,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the link is there: its session and the connection have not been ended from either side.
+    pub fn has_link(&self, link: LinkId) -> bool {
+        self.links.get(link).is_some()
+    }
+
     /// Sender: how many more messages could be given to [`send`](Self::send) and be covered by credit
     /// (credit less what is queued). 0 for an unknown link and for one that is being detached.
     pub fn sendable(&self, link: LinkId) -> u32 {

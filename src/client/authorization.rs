@@ -136,28 +136,21 @@ impl Authorization {
         Some(self.grant(audience)?.token.as_ref()?.text().to_owned())
     }
 
-    /// The service refuses what the token of `audience` should allow. Whether another token may help, which the next claim gets:
-    /// one that was granted just now says all there is to say.
-    pub(super) fn refused(&mut self, audience: &str, was_live: bool, now: Moment) -> bool {
-        let Some(grant) = self.grant(audience) else { return was_live };
-        let is_old = grant.token.is_some() && now - grant.since >= OLD.min(grant.life / 2);
-        if !is_old {
-            // It says nothing about clocks. What was up has been refused because of the token before, or because this one was taken
-            // back; another is got in either case.
-            if was_live {
-                self.revoke(audience);
-            }
-            return was_live;
+    /// The service refuses what the token of `audience` should allow: it has run out, was taken back, or never allowed it. Which of
+    /// these, another token tells, which the next claim waits for.
+    pub(super) fn refused(&mut self, audience: &str, now: Moment) {
+        let Some(at) = self.grants.iter().position(|grant| grant.audience == audience) else { return };
+        let grant = &mut self.grants[at];
+        if let Some(token) = &grant.token
+            && now - grant.since >= OLD.min(grant.life / 2)
+        {
+            // It is still good by the clock here: that clock is slow, or the service's is fast.
+            self.early = self.early.max(token.remaining());
         }
-        // It is still good by the clock here: that clock is slow, or the service's is fast.
-        let left = grant.token.as_ref().map_or(Duration::ZERO, AccessToken::remaining);
-        self.early = self.early.max(left);
-        self.revoke(audience);
-        true
-    }
-
-    fn revoke(&mut self, audience: &str) {
-        self.grants.retain(|grant| grant.audience != audience || grant.is_in_line);
+        match grant.is_in_line {
+            true => grant.token = None,
+            false => drop(self.grants.remove(at)),
+        }
     }
 
     /// When [`drive`](Self::drive) should be called.

@@ -185,6 +185,7 @@ impl Driver {
         link.stage = Stage::Live(id);
         let was_up = std::mem::replace(&mut link.was_up, true);
         let is_told_down = std::mem::take(&mut link.is_told_down);
+        link.is_refused = false;
         link.attempt_ends = None;
         link.live_since = Some(now);
         let back = match &mut link.role {

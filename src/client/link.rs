@@ -41,6 +41,8 @@ pub(super) struct Link {
     pub(super) was_up: bool,
     /// Somebody was told that it is down.
     pub(super) is_told_down: bool,
+    /// The service has refused it for want of a right, and it waits for a new token, or is tried with that.
+    pub(super) is_refused: bool,
     /// The earliest timer that is set for it.
     pub(super) armed: Option<Moment>,
     /// Stands in the task's line already.
@@ -121,6 +123,7 @@ impl Link {
             ends: None,
             was_up: false,
             is_told_down: false,
+            is_refused: false,
             armed: None,
             is_in_line: false,
         }
@@ -214,6 +217,7 @@ impl Link {
 
     /// The link is wanted from now on, which a receiver waits for.
     pub(super) fn begins(&mut self, retry: &RetryOptions, now: Moment) {
+        self.is_refused = false;
         if let Role::Receiver(_) = self.role {
             let since = *self.failing_since.get_or_insert(now);
             self.ends = retry.total_deadline.map(|total| since + total);

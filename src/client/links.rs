@@ -112,12 +112,24 @@ impl Driver {
         let was_live = matches!(link.stage, Stage::Live(_));
         let is_idle = is_idle && was_live;
         let mut error = error;
-        // The token may have run out before its renewal got through, or earlier than it seemed: the next one may do.
+        // The token may have run out before its renewal got through, earlier than it seemed, or have been taken back: the next one may
+        // do. Whoever is refused under that, too, does not have the right.
         if error.kind() == ErrorKind::Unauthorized
-            && (was_live || matches!(link.stage, Stage::Attaching(..)))
-            && self.authorization.refused(&link.audience, was_live, now)
+            && link.id().is_some()
+            && !std::mem::take(&mut link.is_refused)
         {
-            error = error.with_transient(true);
+            self.authorization.refused(&link.audience, now);
+            if was_live {
+                error = error.with_transient(true);
+            } else {
+                tracing::info!(link = %link.address(), %error, "link refused, to be tried with a new token");
+                link.is_refused = true;
+                link.stage = Stage::Waiting;
+                self.arm(key, &mut link);
+                self.links[key.index()] = Some(link);
+                self.queue(key);
+                return;
+            }
         }
         let retry = &self.shared.config.retry;
         match is_idle {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eventhubs::amqp::{AmqpError, Event};
 use eventhubs::broker::{AccessKey, AccessRule, Rights, Scope};
 use eventhubs::model::sas;
 use eventhubs::{
@@ -12,7 +13,8 @@ use eventhubs::{
 };
 
 use crate::harness::unix_now;
-use crate::support::{HUB, Running, impatient, soon, start_with, take, test, texts};
+use crate::peer::{Peer, Seen, Then, address, consumer_of, producer_of};
+use crate::support::{HUB, Running, impatient, patient, soon, start_with, take, test, texts};
 
 /// An emulator with keys of its own only, and two hubs.
 async fn guarded() -> Running {
@@ -100,6 +102,63 @@ async fn wrong_keys_and_tokens_are_refused_at_once_and_never_shown() {
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 1), "{error}");
         assert!(!format!("{error:?} {error}").contains(&token), "{error:?}");
     }
+}
+
+/// A peer that grants links of the hub from the `least`-th token on, and how many tokens and links it was asked for.
+async fn peer_that_wants_tokens(least: usize) -> (Peer, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (tokens, links) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (put, asked) = (tokens.clone(), links.clone());
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        match seen.event {
+            Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("$cbs") => {
+                put.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::AttachRequested { link, attach, .. }
+                if address(attach).is_some_and(|address| address.starts_with("orders")) =>
+            {
+                asked.fetch_add(1, Ordering::SeqCst);
+                if put.load(Ordering::SeqCst) < least {
+                    let text = "Unauthorized access. 'Send' claim(s) are required.";
+                    engine.refuse(*link, AmqpError::new("amqp:unauthorized-access", text));
+                    return Then::Handled;
+                }
+            }
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    (peer, tokens, links)
+}
+
+#[test]
+async fn a_token_that_is_taken_back_while_a_link_is_attached_is_replaced_and_not_felt() {
+    let (peer, tokens, links) = peer_that_wants_tokens(2).await;
+    soon(producer_of(&peer, RetryOptions::none()).send("x")).await.unwrap();
+    assert_eq!((tokens.load(Ordering::SeqCst), links.load(Ordering::SeqCst)), (2, 2));
+
+    let (peer, tokens, links) = peer_that_wants_tokens(2).await;
+    let reader = consumer_of(&peer, RetryOptions::none()).partition("0").from(StartPosition::earliest());
+    soon(reader.open()).await.unwrap();
+    assert_eq!((tokens.load(Ordering::SeqCst), links.load(Ordering::SeqCst)), (2, 2));
+}
+
+#[test]
+async fn who_has_no_right_is_told_at_once_after_one_more_token() {
+    let (peer, tokens, links) = peer_that_wants_tokens(usize::MAX).await;
+    // However many attempts are allowed.
+    let producer = producer_of(&peer, patient());
+    for call in 1..=2 {
+        let error = soon(producer.send("x")).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 1), "{error}");
+        assert!(!error.is_transient());
+        assert_eq!((tokens.load(Ordering::SeqCst), links.load(Ordering::SeqCst)), (1 + call, 2 * call));
+    }
+    let (peer, tokens, links) = peer_that_wants_tokens(usize::MAX).await;
+    let reader = consumer_of(&peer, patient()).partition("0").from(StartPosition::earliest());
+    let error = soon(reader.open()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthorized, 1), "{error}");
+    assert_eq!((tokens.load(Ordering::SeqCst), links.load(Ordering::SeqCst)), (2, 2));
 }
 
 #[test]

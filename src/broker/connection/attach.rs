@@ -39,6 +39,10 @@ struct Reading<'a> {
 impl BrokerConnection {
     /// Answers a request for a link.
     pub(super) fn attach(&mut self, link: LinkId, session: SessionId, attach: Attach, now: Now) {
+        if !self.engine.has_link(link) {
+            // Its session has just been ended, for what the client did in front of this.
+            return;
+        }
         if self.trouble.faults.any() && !self.is_attach_spared(link, session, &attach, now) {
             return;
         }

@@ -228,6 +228,12 @@ impl BrokerConnection {
 
     fn handle(&mut self, event: Event, now: Now) {
         match event {
+            Event::Closed(reason) => {
+                tracing::debug!(connection = self.id, ?reason, "a client's connection is over");
+                self.links.clear();
+                self.ready.clear();
+            }
+            _ if self.trouble.is_deaf => {}
             Event::Delivery { link, delivery } => self.receive(link, delivery, now),
             Event::TooLarge { link, .. } => self.spend(link),
             Event::Credit { link, credit, drain } => self.credit(link, credit, drain),
@@ -243,11 +249,6 @@ impl BrokerConnection {
                 self.engine.sasl_outcome(is_known);
             }
             Event::Opened(open) => self.opened(&open, now),
-            Event::Closed(reason) => {
-                tracing::debug!(connection = self.id, ?reason, "a client's connection is over");
-                self.links.clear();
-                self.ready.clear();
-            }
             _ => {}
         }
     }

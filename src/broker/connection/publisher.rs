@@ -179,7 +179,7 @@ impl BrokerConnection {
         let mut slow = None;
         if let Some(plan) = plan {
             plan.make(&self.trouble, &hub.name, partition.number, now);
-            if plan.is_stopped || plan.before.is_some() {
+            if plan.is_stopped || plan.before.as_ref().is_some_and(|kind| !lets_pass(kind)) {
                 plan.is_stopped = true;
                 return Ok(Receipt::Later);
             }
@@ -212,7 +212,7 @@ impl BrokerConnection {
 /// What goes wrong with a publication.
 #[derive(Default)]
 struct Plan {
-    /// What happens instead of storing it.
+    /// What happens before it is stored, and mostly instead.
     before: Option<FaultKind>,
     /// Whether nothing happens to it at all.
     is_stopped: bool,
@@ -253,4 +253,9 @@ impl Plan {
         // Counted where it shows: in the time that the event is stamped with.
         strike(On::Always, |kind| matches!(kind, FaultKind::SkewClock { .. }));
     }
+}
+
+/// Whether a publication is stored although this happens when it arrives: the client is not heard any worse.
+fn lets_pass(kind: &FaultKind) -> bool {
+    matches!(kind, FaultKind::HalfOpen { direction } if !direction.to_service())
 }

@@ -20,6 +20,8 @@ pub(super) struct Trouble {
     pub(super) wire: Option<Box<Wire>>,
     /// Whether the connection broke without a word.
     pub(super) is_dropped: bool,
+    /// Whether nothing that the client says arrives any more, not even what came in the same piece as the last that did.
+    pub(super) is_deaf: bool,
     birth: Birth,
     /// The faults that were applied to what was there when they started.
     applied: Vec<u64>,
@@ -41,6 +43,7 @@ impl Trouble {
             client: String::new(),
             wire: None,
             is_dropped: false,
+            is_deaf: false,
             applied: Vec::new(),
             next_change: faults.next_change(now),
             faults,
@@ -183,10 +186,16 @@ impl BrokerConnection {
         match kind {
             FaultKind::Drop => self.drop_now(),
             FaultKind::CutFrame => self.trouble.wire().cut(),
-            FaultKind::HalfOpen { direction } => self.trouble.wire().kill(*direction),
+            FaultKind::HalfOpen { direction } => {
+                self.trouble.is_deaf |= direction.to_service();
+                self.trouble.wire().kill(*direction);
+            }
             FaultKind::Close(reason) => {
                 let error = self.error(reason, None, now);
                 self.engine.close(error);
+                // What the client has said behind this is not heard.
+                self.links.clear();
+                self.ready.clear();
             }
             FaultKind::End(reason) => {
                 let Some(session) = victim.session else { return };

@@ -2,7 +2,7 @@
 
 use super::faults::{inject, text};
 use super::*;
-use crate::broker::faults::{Fault, On};
+use crate::broker::faults::{Direction, Fault, On};
 use crate::dialect::conditions;
 
 fn last(namespace: &Namespace, partition: u32) -> i64 {
@@ -156,6 +156,62 @@ fn sessions_end_and_connections_close_with_any_condition() {
     let Some(CloseReason::Remote(Some(error))) = client.closed() else { panic!("not closed") };
     assert!(said(&error).1.contains("is closed by container 'LinkTracker'"), "{error}");
     assert_eq!((last(&namespace, 0), guard.hits()), (-1, 1));
+}
+
+/// Everything that the client has to say arrives as one piece.
+fn pump_at_once(client: &mut Client, pieces: &[Bytes]) {
+    client.broker.feed(pieces.concat().into(), client.now);
+    client.pump();
+}
+
+fn reader_of(partition: u32, epoch: i64) -> Attach {
+    let address = format!("orders/ConsumerGroups/$Default/Partitions/{partition}");
+    let mut attach = from(&address, StartPosition::earliest());
+    attach.properties.push((Symbol::from_static("com.microsoft:epoch"), Value::Long(epoch)));
+    attach
+}
+
+#[test]
+fn nothing_is_taken_that_stands_behind_what_ended_a_link_a_session_or_a_connection() {
+    type Make = fn() -> Fault;
+    let faults: [(&str, Make); 5] = [
+        ("detach", || Fault::detach(conditions::INTERNAL_ERROR)),
+        ("end", || Fault::end(conditions::INTERNAL_ERROR)),
+        ("close", || Fault::close(conditions::CONNECTION_FORCED)),
+        ("expire-token", Fault::expire_token),
+        ("half-open", Fault::half_open),
+    ];
+    for (name, fault) in faults {
+        let namespace = namespace();
+        let mut client = Client::new(&namespace);
+        let session = client.session();
+        let (sender, _) = client.attach_on(session, to("orders/Partitions/0")).unwrap();
+        let _guard = inject(&namespace, fault().on(On::Send).after(1).once(), start());
+        // The second is struck.
+        let posted = ["one", "two", "three", "four"].map(|body| client.post(sender, 0, text(body)));
+        let events = client.engine.poll_output(client.now.moment).unwrap();
+        client.engine.attach(session, reader_of(1, 5)).unwrap();
+        let link = client.engine.poll_output(client.now.moment).unwrap();
+        pump_at_once(&mut client, &[events, link]);
+        assert_eq!(last(&namespace, 0), 0, "{name}");
+        assert_eq!(posted[1..].iter().find_map(|token| client.outcome(*token)), None, "{name}");
+        // Nobody sits there, unless only the publisher's link is gone.
+        let newcomer = Client::new(&namespace).attach(reader_of(1, 1));
+        assert_eq!(newcomer.is_err(), name == "detach", "{name}");
+    }
+}
+
+#[test]
+fn what_is_heard_is_stored_although_the_answer_is_not() {
+    let namespace = namespace();
+    let mut client = Client::new(&namespace);
+    let sender = client.sender("orders/Partitions/0").unwrap();
+    let fault = Fault::half_open().toward(Direction::Client).on(On::Send).after(1).once();
+    let _guard = inject(&namespace, fault, start());
+    let posted = ["one", "two", "three"].map(|body| client.post(sender, 0, text(body)));
+    client.pump();
+    assert_eq!(last(&namespace, 0), 2);
+    assert_eq!(posted[1..].iter().find_map(|token| client.outcome(*token)), None);
 }
 
 #[test]

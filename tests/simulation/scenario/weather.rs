@@ -67,9 +67,6 @@ impl Gust {
     }
 }
 
-/// Whether a link that is being attached while the service takes its token back asks for another one.
-const TOKENS_ARE_TAKEN_BACK: bool = false;
-
 /// Something that passes: what a service says to a client that it will not have back is not among it.
 fn fault(random: &mut Random) -> Fault {
     const PASSING: [&str; 5] = [
@@ -82,7 +79,7 @@ fn fault(random: &mut Random) -> Fault {
     // `On::Send` strikes one publication and lets those behind it pass, which puts them in front of it.
     const MOMENTS: [On; 5] = [On::Now, On::Attach, On::Sent, On::Receive, On::Received];
     let condition = *random.pick(&PASSING);
-    let fault = match random.below(if TOKENS_ARE_TAKEN_BACK { 13 } else { 12 }) {
+    let fault = match random.below(13) {
         0..2 => Fault::lose_ack(),
         2 => Fault::lose_ack().then_drop(),
         3 => Fault::duplicate(),
