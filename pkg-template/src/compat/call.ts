@@ -28,18 +28,3 @@ export async function operation<T>(
     given.removeEventListener("abort", abort);
   }
 }
-
-/** Resolves after a time, or when it is given up on. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    // A longer time would be taken for none.
-    const timer = setTimeout(done, Math.min(milliseconds, 0x7fff_ffff));
-    signal.addEventListener("abort", done);
-  });
-}

@@ -1,7 +1,7 @@
 // The events that wait for one partition.
 
 import type { AmqpAnnotatedMessage } from "./amqp.js";
-import { pause } from "./call.js";
+import { pause } from "../internal/pause.js";
 import { AbortError, messagingError } from "./errors.js";
 import type { EventHubProducerClient } from "./producer.js";
 import type { AbortSignalLike, EventData, EventDataBatch } from "./types.js";

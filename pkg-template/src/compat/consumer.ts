@@ -1,9 +1,8 @@
 import { ConsumerClient } from "../consumer.js";
-import type { Strategy } from "./balance.js";
 import { type Credential, isCredential, type Opening, openingOf } from "./connection.js";
 import { HubInspector } from "./inspector.js";
 import { validatePositions } from "./position.js";
-import { Processor } from "./processor.js";
+import { Processor, type Processing } from "./processor.js";
 import { InMemoryCheckpointStore } from "./store.js";
 import type { CheckpointStore, SubscribeOptions, Subscription, SubscriptionEventHandlers } from "./subscription.js";
 import type {
@@ -141,7 +140,7 @@ export class EventHubConsumerClient {
       throw new Error("Partition already has a subscriber.");
     }
     const ownerLevel = options.ownerLevel || (this.#hasOwnStore ? 0 : undefined);
-    const strategy: Strategy = this.#hasOwnStore ? (this.#balancing.strategy === "greedy" ? "greedy" : "balanced") : "everything";
+    const strategy: Processing["strategy"] = this.#hasOwnStore ? (this.#balancing.strategy === "greedy" ? "greedy" : "balanced") : "everything";
     const processor = new Processor({
       ...{ inspector: this.#inspector, consumerGroup: this.#consumerGroup, handlers, store: this.#store, partitionId, strategy },
       options: { ...options, ownerLevel } as SubscribeOptions,

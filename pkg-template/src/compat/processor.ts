@@ -1,7 +1,9 @@
 // Decides which partitions are read, and keeps it so.
 
-import { type Strategy, toClaim } from "./balance.js";
-import { pause } from "./call.js";
+import { pause } from "../internal/pause.js";
+import { now } from "../internal/tasks.js";
+import { claims, type Strategy } from "../processor/balance.js";
+import { Sightings } from "../processor/sightings.js";
 import { positionFor } from "./position.js";
 import { Pump, report, type Subscribed } from "./pump.js";
 import { CloseReason, type PartitionContext, type PartitionOwnership } from "./subscription.js";
@@ -11,7 +13,8 @@ export interface Processing extends Subscribed {
   /** One partition; all of them, shared with other consumers, where there is none. */
   readonly partitionId: string | undefined;
   readonly ownerId: string;
-  readonly strategy: Strategy;
+  /** `everything`: whoever has no checkpoint store of its own shares with nobody. */
+  readonly strategy: Strategy | "everything";
   readonly intervalMs: number;
   readonly expirationMs: number;
 }
@@ -20,6 +23,7 @@ export interface Processing extends Subscribed {
 export class Processor {
   readonly #how: Processing;
   readonly #pumps = new Map<string, Pump>();
+  readonly #sightings = new Sightings();
   readonly #abort = new AbortController();
   readonly #loop: Promise<void>;
   #stopped: Promise<void> | undefined;
@@ -79,7 +83,11 @@ export class Processor {
     const ownerships = await store.listOwnership(...this.#place);
     const held = new Map(ownerships.map((each) => [each.partitionId, each]));
     const mine = ownerships.filter((each) => each.ownerId === ownerId && this.#pumps.get(each.partitionId)?.isReceiving);
-    const chosen = toClaim({ strategy, ownerId, partitionIds, ownerships, expirationMs, now: Date.now() });
+    const owners = this.#sightings.owners(partitionIds, held, expirationMs, { now: now(), unix: Date.now() });
+    const chosen =
+      strategy === "everything"
+        ? partitionIds
+        : claims({ me: ownerId, strategy, owners }).map(({ partition }) => partitionIds[partition]!);
     for (const id of new Set([...chosen, ...mine.map((each) => each.partitionId)])) {
       signal.throwIfAborted();
       try {

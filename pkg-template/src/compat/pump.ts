@@ -3,7 +3,7 @@
 import type { ConsumerClient } from "../consumer.js";
 import type { ReceivedEvent } from "../received.js";
 import type { EventStream } from "../stream.js";
-import { pause } from "./call.js";
+import { pause } from "../internal/pause.js";
 import { CLOSED, type MessagingError } from "./errors.js";
 import type { HubInspector } from "./inspector.js";
 import { logger } from "./logger.js";

@@ -1,8 +1,11 @@
 // What subscriptions and checkpoint stores look like.
 
+import type { Checkpoint, PartitionOwnership } from "../processor/checkpoint.js";
 import type { MessagingError } from "./errors.js";
 import type { EventPosition } from "./position.js";
 import type { LastEnqueuedEventProperties, OperationOptions, OperationTracingOptions, ReceivedEventData } from "./types.js";
+
+export type { Checkpoint, PartitionOwnership };
 
 /** Why a partition is read no longer. */
 export enum CloseReason {
@@ -66,28 +69,6 @@ export interface SubscribeOptions {
 export interface Subscription {
   close(): Promise<void>;
   isRunning: boolean;
-}
-
-/** How far a consumer group has come in a partition. */
-export interface Checkpoint {
-  fullyQualifiedNamespace: string;
-  eventHubName: string;
-  consumerGroup: string;
-  partitionId: string;
-  sequenceNumber: number;
-  offset: string;
-}
-
-/** Who reads a partition. */
-export interface PartitionOwnership {
-  fullyQualifiedNamespace: string;
-  eventHubName: string;
-  consumerGroup: string;
-  partitionId: string;
-  /** Empty when it was given up. */
-  ownerId: string;
-  lastModifiedTimeInMs?: number;
-  etag?: string;
 }
 
 /** Where checkpoints and ownerships are kept, for all who share the work. */

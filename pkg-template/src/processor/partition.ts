@@ -1,0 +1,421 @@
+// One partition that a processor owns: read, handed out, remembered, given up.
+
+import type { ConsumerClient } from "../consumer.js";
+import { EventHubsError } from "../error.js";
+import { atLeastOne, invalid, millis, options, type Rule } from "../internal/check.js";
+import { Bell, pause, within } from "../internal/pause.js";
+import { now, Timer } from "../internal/tasks.js";
+import type { StartPosition } from "../options.js";
+import type { ReceivedEvent } from "../received.js";
+import type { EventStream } from "../stream.js";
+import type { GroupStore } from "./caller.js";
+import { type Checkpoint, hasNumber, type Mark, positionBehind } from "./checkpoint.js";
+import { type CloseReason, closed, type PartitionReader, type ProcessorHandlers, type ProcessorOperation, type Settings } from "./options.js";
+import { Progress } from "./progress.js";
+
+/** What all partitions of a processor have in common. @internal */
+export interface Host<T> {
+  readonly consumer: ConsumerClient;
+  readonly store: GroupStore;
+  readonly how: Settings<T>;
+  /** Undefined where events are asked for. */
+  readonly process: ProcessorHandlers<T>["process"] | undefined;
+  readonly initialize: ProcessorHandlers<T>["initialize"];
+  readonly close: ProcessorHandlers<T>["close"];
+  report(operation: ProcessorOperation, error: unknown, partitionId: string): Promise<void>;
+  /** Ends the partition and gives it up. */
+  giveUp(partition: Partition<T>, reason: CloseReason): Promise<void>;
+}
+
+interface BatchSize {
+  maxCount?: number | undefined;
+  maxWaitMs?: number | undefined;
+}
+
+const BATCH: Record<string, Rule> = { maxCount: atLeastOne, maxWaitMs: millis };
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 30_000;
+
+/** @internal */
+export class Partition<T> implements PartitionReader<T> {
+  readonly partitionId: string;
+  readonly checkpoint: Checkpoint | undefined;
+  readonly closed: Promise<CloseReason>;
+  /** The version of its ownership. */
+  etag: string | undefined;
+  readonly #host: Host<T>;
+  /** Rings when something changed that a reader may wait for. */
+  readonly #bell = new Bell();
+  readonly #abort = new AbortController();
+  #progress: Progress;
+  /** Where reading goes on, and how often somebody wanted it elsewhere. */
+  #from: StartPosition;
+  #turns = 0;
+  #stream: EventStream<T> | undefined;
+  #failures = 0;
+  #isPaused = false;
+  /** When the ownership was last known to be ours. */
+  #renewedAt: number;
+  #timer: Timer | undefined;
+  /** Writes of checkpoints, one after the other: of two at once the store might keep the older. */
+  #writes: Promise<unknown> = Promise.resolve();
+  #failedWrites = 0;
+  /** What was handed out to a reader and is not yet known to be processed. */
+  #handed: { mark: Mark; events: number; turns: number } | undefined;
+  /** What still runs: handlers, or somebody's loop. */
+  #busy: Promise<void> = Promise.resolve();
+  #reason: CloseReason | undefined;
+  #ended: Promise<void> | undefined;
+  #tellClosed!: (reason: CloseReason) => void;
+
+  constructor(host: Host<T>, partitionId: string, checkpoint: Checkpoint | undefined, renewedAt: number, etag: string | undefined) {
+    this.#host = host;
+    this.partitionId = partitionId;
+    this.checkpoint = checkpoint;
+    this.#renewedAt = renewedAt;
+    this.etag = etag;
+    this.#progress = new Progress(host.how.autoCheckpoint, checkpoint);
+    this.#from = (checkpoint && positionBehind(checkpoint)) ?? host.how.from(partitionId);
+    this.closed = new Promise((resolve) => (this.#tellClosed = resolve));
+  }
+
+  get eventHub(): string {
+    return this.#host.consumer.eventHub;
+  }
+
+  get consumerGroup(): string {
+    return this.#host.consumer.consumerGroup;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#bell.ring();
+  }
+
+  seek(position: StartPosition): void {
+    if (this.#reason !== undefined) throw this.#over();
+    // Checks it; nothing is attached before something is read.
+    const stream = this.#open(position);
+    void this.#detach();
+    this.#stream = stream;
+    this.#from = position;
+    this.#turns += 1;
+    this.#handed = undefined;
+    this.#progress = new Progress(this.#host.how.autoCheckpoint, undefined);
+    this.#bell.ring();
+  }
+
+  async updateCheckpoint(event: Pick<ReceivedEvent<unknown>, "partitionId" | "sequenceNumber" | "offset">): Promise<void> {
+    const { partitionId, sequenceNumber, offset } = (event ?? {}) as Partial<ReceivedEvent<unknown>>;
+    if (partitionId !== this.partitionId) {
+      throw invalid(`updateCheckpoint of partition '${this.partitionId}' takes one of its events, not one of '${String(partitionId)}'`);
+    }
+    const mark = { sequenceNumber: sequenceNumber ?? NaN, offset: offset ?? "" };
+    if (positionBehind(mark) === undefined) throw invalid("a checkpoint needs an event with an offset or a sequence number");
+    const progress = this.#progress;
+    await this.#inTurn(async () => {
+      if (this.#reason === "ownership-lost") throw this.#over();
+      if (!progress.isForward(mark)) return;
+      await this.#host.store.updateCheckpoint(this.partitionId, mark);
+      progress.writtenElsewhere(mark);
+      this.#bell.ring();
+    });
+  }
+
+  async lag(): Promise<number | undefined> {
+    const { isEmpty, lastEnqueuedSequenceNumber: last, beginSequenceNumber: first } = await this.#host.consumer.partitionProperties(this.partitionId);
+    const done = this.#progress.last;
+    if (done !== undefined && hasNumber(done)) return Math.max(last - done.sequenceNumber, 0);
+    if (isEmpty) return 0;
+    if (this.#from === "earliest") return last - first + 1;
+    if (typeof this.#from !== "object" || !("sequenceNumber" in this.#from)) return undefined;
+    const { sequenceNumber, inclusive = false } = this.#from;
+    return Math.max(last - Math.max(inclusive ? sequenceNumber - 1 : sequenceNumber, first - 1), 0);
+  }
+
+  async nextBatch(given?: BatchSize): Promise<ReceivedEvent<T>[]> {
+    const batch = await this.#next(options(given, BATCH, "nextBatch"));
+    if (batch === undefined) throw this.#over();
+    return batch;
+  }
+
+  async *batches(given?: BatchSize): AsyncGenerator<ReceivedEvent<T>[], void, undefined> {
+    const how = options(given, BATCH, "batches");
+    yield* this.#loop(async function* (this: Partition<T>) {
+      for (let batch; (batch = await this.#next(how)) !== undefined; ) yield batch;
+    });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedEvent<T>> {
+    return this.#loop(async function* (this: Partition<T>) {
+      for (let batch; (batch = await this.#next({})) !== undefined; ) {
+        const turns = this.#turns;
+        let last: ReceivedEvent<T> | undefined;
+        try {
+          for (const event of batch) {
+            // Somebody wants to go on elsewhere.
+            if (turns !== this.#turns || this.#reason !== undefined) break;
+            last = event;
+            this.#handed = { mark: event, events: 1, turns };
+            yield event;
+            this.#confirm();
+          }
+        } finally {
+          if (last !== undefined && last !== batch.at(-1)) this.#rewind(last, turns);
+        }
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#host.giveUp(this, "released");
+  }
+
+  /** Calls `initialize`, then hands out events. Resolves to whether it is read. @internal */
+  async start(): Promise<boolean> {
+    try {
+      const position = await this.#host.initialize?.(this);
+      // Whoever sought there knows better.
+      if (position !== undefined && this.checkpoint === undefined && this.#turns === 0) {
+        this.#stream = this.#open(position);
+        this.#from = position;
+      }
+    } catch (error) {
+      await this.#host.report("initialize", error, this.partitionId);
+      return false;
+    }
+    if (this.#host.process !== undefined) this.#busy = this.#pump(this.#host.process);
+    return true;
+  }
+
+  /** The ownership was renewed by a call that was made at this time. @internal */
+  renewed(at: number, etag: string | undefined): void {
+    this.#renewedAt = at;
+    this.etag = etag;
+    this.#bell.ring();
+  }
+
+  /** Hands out nothing more, waits for what runs, remembers what is done. @internal */
+  end(reason: CloseReason): Promise<void> {
+    this.#ended ??= this.#end(reason);
+    return this.#ended;
+  }
+
+  async #end(reason: CloseReason): Promise<void> {
+    this.#reason = reason;
+    this.#abort.abort(this.#over());
+    this.#bell.ring();
+    await this.#detach();
+    const { closeTimeoutMs } = this.#host.how;
+    if ((await within(closeTimeoutMs, this.#busy)) === undefined) {
+      const message =
+        `what processes partition '${this.partitionId}' still runs after ${closeTimeoutMs} ms, and is waited for no longer: ` +
+        "it may wait for the processor to close, which waits for it";
+      await this.#host.report("close", new EventHubsError("timeout", message), this.partitionId);
+    }
+    this.#timer?.stop();
+    if (reason !== "ownership-lost") await this.#writeLast();
+    try {
+      await this.#host.close?.(reason, this);
+    } catch (error) {
+      await this.#host.report("close", error, this.partitionId);
+    }
+    this.#tellClosed(reason);
+  }
+
+  async #writeLast(): Promise<void> {
+    // What is on its way comes first.
+    await within(this.#host.how.storeTimeoutMs, this.#writes);
+    const mark = this.#progress.close();
+    if (mark === undefined) return;
+    try {
+      await this.#inTurn(() => this.#host.store.updateCheckpoint(this.partitionId, mark));
+    } catch (error) {
+      await this.#host.report("update-checkpoint", error, this.partitionId);
+    }
+  }
+
+  async #pump(process: ProcessorHandlers<T>["process"]): Promise<void> {
+    const { maxBatchSize: maxCount, maxWaitMs } = this.#host.how;
+    for (let batch; (batch = await this.#take({ maxCount, maxWaitMs })) !== undefined; ) {
+      const turns = this.#turns;
+      if (!(await this.#processed(process, batch, turns))) continue;
+      const last = batch.at(-1);
+      if (last !== undefined) this.#done(last, batch.length, turns);
+    }
+  }
+
+  async #processed(process: ProcessorHandlers<T>["process"], batch: ReceivedEvent<T>[], turns: number): Promise<boolean> {
+    for (let failures = 0; ; failures++) {
+      try {
+        await process(batch, this);
+        return true;
+      } catch (error) {
+        await this.#host.report("process", error, this.partitionId);
+      }
+      const { onProcessFailure } = this.#host.how;
+      if (onProcessFailure === "skip") return true;
+      if (onProcessFailure === "release") {
+        void this.#host.giveUp(this, "failed");
+        return false;
+      }
+      await pause(pauseAfter(failures), this.signal);
+      if (this.#reason !== undefined || turns !== this.#turns) return false;
+    }
+  }
+
+  /** What a reader gets: it says that all before is processed. */
+  async #next(how: BatchSize): Promise<ReceivedEvent<T>[] | undefined> {
+    if (this.#host.process !== undefined) throw invalid("the events of this partition go to 'process': nobody else can ask for them");
+    this.#confirm();
+    const batch = await this.#take({ maxCount: this.#host.how.maxBatchSize, ...how });
+    const last = batch?.at(-1);
+    if (batch !== undefined && last !== undefined) this.#handed = { mark: last, events: batch.length, turns: this.#turns };
+    return batch;
+  }
+
+  /** Somebody left a loop in the middle of a batch: the next one goes on behind the last event that it had. */
+  #rewind(last: ReceivedEvent<T>, turns: number): void {
+    if (turns !== this.#turns || this.#reason !== undefined) return;
+    this.#from = { offset: last.offset };
+    void this.#detach();
+  }
+
+  #confirm(): void {
+    const handed = this.#handed;
+    this.#handed = undefined;
+    if (handed !== undefined) this.#done(handed.mark, handed.events, handed.turns);
+  }
+
+  /** A loop that is waited for when the partition ends. */
+  async *#loop<E>(over: (this: Partition<T>) => AsyncGenerator<E, void, undefined>): AsyncGenerator<E, void, undefined> {
+    let done = (): void => undefined;
+    this.#busy = new Promise((resolve) => (done = resolve));
+    try {
+      yield* over.call(this);
+    } finally {
+      done();
+    }
+  }
+
+  /** The next events; undefined when the partition is read no longer. */
+  async #take(how: BatchSize): Promise<ReceivedEvent<T>[] | undefined> {
+    while (await this.#mayGoOn()) {
+      const stream = (this.#stream ??= this.#open(this.#from));
+      try {
+        const batch = await stream.nextBatch(how);
+        this.#failures = 0;
+        // It may have been paused meanwhile, or wanted elsewhere.
+        if (!(await this.#mayGoOn())) return undefined;
+        if (stream !== this.#stream) continue;
+        const last = batch.at(-1);
+        if (last !== undefined) this.#from = { offset: last.offset };
+        return batch;
+      } catch (error) {
+        if (this.#reason === undefined && stream === this.#stream) await this.#lostConnection(error);
+      }
+    }
+    return undefined;
+  }
+
+  async #lostConnection(error: unknown): Promise<void> {
+    await this.#detach();
+    if ((error as Partial<EventHubsError>).code === "ownership-lost") {
+      void this.#host.giveUp(this, "ownership-lost");
+      return;
+    }
+    await this.#host.report("receive", error, this.partitionId);
+    if (!(error as Partial<EventHubsError>).retryable) void this.#host.giveUp(this, "failed");
+    else await pause(pauseAfter(this.#failures++), this.signal);
+  }
+
+  /** Waits until events may be handed out; false when that never comes. */
+  async #mayGoOn(): Promise<boolean> {
+    const { ownershipExpirationMs } = this.#host.how;
+    for (;;) {
+      if (this.#reason !== undefined) return false;
+      // Nobody knows whose it is by now.
+      const isOurs = now() - this.#renewedAt < ownershipExpirationMs;
+      if (!this.#isPaused && isOurs && !this.#progress.isHeldUp(now())) return true;
+      await this.#bell.wait();
+    }
+  }
+
+  #open(from: StartPosition): EventStream<T> {
+    const { codec, reading } = this.#host.how;
+    return this.#host.consumer.receive<T>(this.partitionId, { from, codec, ownerLevel: 0, ...reading });
+  }
+
+  async #detach(): Promise<void> {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    // It is gone anyway.
+    await stream?.close().catch(() => undefined);
+  }
+
+  /** Events were processed. */
+  #done(mark: Mark, events: number, turns: number): void {
+    if (turns !== this.#turns || this.#reason === "ownership-lost") return;
+    const { sequenceNumber, offset } = mark;
+    this.#progress.processed({ sequenceNumber, offset }, events, now());
+    this.#remember();
+  }
+
+  /** Writes a checkpoint when one is due, or looks again when it will be. */
+  #remember(): void {
+    if (this.#reason !== undefined) return;
+    this.#timer?.stop();
+    const progress = this.#progress;
+    const due = progress.due(now());
+    if (due !== undefined) {
+      void this.#write(progress, due);
+      return;
+    }
+    const deadline = progress.nextDeadline();
+    if (deadline !== undefined) this.#timer = Timer.start(() => this.#remember(), deadline - now());
+  }
+
+  async #write(progress: Progress, mark: Mark): Promise<void> {
+    try {
+      await this.#inTurn(async () => {
+        if (progress.isForward(mark)) await this.#host.store.updateCheckpoint(this.partitionId, mark);
+      });
+      this.#failedWrites = 0;
+      progress.written();
+    } catch (error) {
+      progress.failed(now(), pauseAfter(this.#failedWrites++));
+      await this.#host.report("update-checkpoint", error, this.partitionId);
+    }
+    this.#bell.ring();
+    this.#remember();
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const done = this.#writes.then(work);
+    this.#writes = done.catch(() => undefined);
+    return done;
+  }
+
+  #over(): EventHubsError {
+    if (this.#reason === "ownership-lost") {
+      return new EventHubsError("ownership-lost", `another processor reads partition '${this.partitionId}' now`);
+    }
+    return closed(`partition '${this.partitionId}'`);
+  }
+}
+
+function pauseAfter(failures: number): number {
+  return Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE);
+}
