@@ -271,6 +271,12 @@ impl Error {
         self.0.source = Some(Arc::new(source));
         self
     }
+
+    /// Keeps the error underneath, whose type is not known.
+    pub(crate) fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.0.source = Some(Arc::from(source));
+        self
+    }
 }
 
 impl fmt::Display for Error {

@@ -11,6 +11,7 @@ pub mod checkpoint;
 #[doc(hidden)]
 pub mod cli;
 mod client;
+pub mod codec;
 mod consumer;
 pub mod dialect;
 #[cfg(all(feature = "emulator", not(target_arch = "wasm32")))]
@@ -34,7 +35,9 @@ pub use client::{
     AccessToken, Check, ClientBuilder, ClientOptions, Diagnosis, Health, Status, StatusStream, TokenProvider,
     Transport, Verdict,
 };
-pub use consumer::{AllPartitions, ConsumerClient, EventStream, PartitionReader};
+pub use consumer::{
+    AllPartitions, ConsumerClient, DecodedEvent, DecodedStream, EventStream, PartitionReader,
+};
 pub use dialect::event::EventData;
 pub use dialect::management::{HubProperties, PartitionProperties};
 pub use dialect::received::{LastEnqueued, ReceivedEvent};

@@ -19,7 +19,8 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("runtime", &["model"]),
     ("client", &["dialect", "runtime"]),
     ("producer", &["client"]),
-    ("consumer", &["client"]),
+    ("codec", &["dialect"]),
+    ("consumer", &["client", "codec"]),
     // Stores take the tokens of `client`'s providers.
     ("checkpoint", &["client"]),
     ("in_page", &["broker"]),
@@ -30,7 +31,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that know no clock, no socket, no task: time and bytes are handed to them.
-const PURE: &[&str] = &["error", "errors", "model", "amqp", "dialect", "broker", "in_page"];
+const PURE: &[&str] = &["error", "errors", "model", "amqp", "dialect", "codec", "broker", "in_page"];
 const NOT_PURE: &[&str] = &[
     "tokio::",
     "TcpStream",

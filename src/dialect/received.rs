@@ -371,4 +371,4 @@ pub(super) fn undecodable(what: &str, error: DecodeError) -> Error {
 
 #[cfg(test)]
 #[path = "received_tests.rs"]
-mod tests;
+pub(crate) mod tests;

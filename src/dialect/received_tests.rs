@@ -4,7 +4,7 @@ use crate::model::value::Uuid;
 use proptest::prelude::*;
 
 /// The event as a reader gets it.
-fn delivered(event: &EventData) -> ReceivedEvent {
+pub(crate) fn delivered(event: &EventData) -> ReceivedEvent {
     let enqueued_time = Timestamp::from_millis(1_767_225_600_000);
     let stamp = Stamp { sequence_number: 7, offset: 448, enqueued_time };
     let mut message = Bytes::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use eventhubs::codec::Text;
 use eventhubs::{
     Body, ConsumerClient, EventData, Properties, SendOptions, StartPosition, Symbol, Timestamp, Uuid, Value,
 };
@@ -124,6 +125,27 @@ async fn a_batch_holds_what_lies_ready_and_waits_no_longer_than_asked() {
     filled(&running, &["d"]).await;
     let batch = soon(events.next_batch(100, Duration::from_secs(10))).await.unwrap();
     assert_eq!(texts(&batch), ["d"]);
+}
+
+#[test]
+async fn a_body_that_cannot_be_decoded_is_its_events_error_and_the_stream_goes_on() {
+    let running = start().await;
+    let producer = running.producer();
+    let bodies =
+        [EventData::encoded(&Text, "one").unwrap(), EventData::new(&b"\xff"[..]), EventData::from("three")];
+    soon(producer.send_all(bodies, SendOptions::to_partition("0"))).await.unwrap();
+    let events = running.read("0").await;
+    let mut decoded = events.decoded::<String, _>(Text);
+    let first = soon(decoded.next()).await.unwrap().unwrap();
+    assert_eq!(first.body.as_deref().unwrap(), "one");
+    assert_eq!(first.properties().unwrap().content_type, Some("text/plain; charset=utf-8".into()));
+    let second = soon(decoded.next()).await.unwrap().unwrap();
+    let error = second.body.as_ref().unwrap_err();
+    assert!(error.to_string().starts_with("cannot decode event 1 of partition '0': "), "{error}");
+    assert_eq!(second.body_bytes().unwrap(), &b"\xff"[..]);
+    let third = soon(decoded.next_batch(5, Duration::from_secs(5))).await.unwrap();
+    assert_eq!(third[0].body.as_deref().unwrap(), "three");
+    nothing_more(&mut decoded.into_events()).await;
 }
 
 #[test]
