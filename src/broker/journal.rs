@@ -28,11 +28,27 @@ pub trait Journal: Send + Sync {
     /// left always says where the partition goes on.
     fn trim(&self, hub: HubId, partition: u32, before_sequence: i64);
 
+    /// Stores that an idempotent producer is there. Of one that is known only [`epoch`](ProducerRecord::epoch) and
+    /// [`used`](ProducerRecord::used) change: what it has published is the appends' to say. Durable no later than the next append to
+    /// the hub.
+    fn put_producer(&self, hub: HubId, partition: u32, producer: ProducerRecord);
+
+    /// Forgets an idempotent producer.
+    fn remove_producer(&self, hub: HubId, partition: u32, producer: i64);
+
     /// Stores a hub, new or changed. Durable no later than the next append to it.
     fn put_hub(&self, hub: HubRecord);
 
-    /// Forgets a hub and its events. Later appends to it fail.
+    /// Forgets a hub with its events and producers. Later appends to it fail.
     fn remove_hub(&self, hub: HubId);
+}
+
+impl ProducerRecord {
+    /// This one, where `known` is what was stored of it before.
+    #[must_use]
+    pub fn over(self, known: Option<ProducerRecord>) -> Self {
+        known.map_or(self, |known| ProducerRecord { epoch: self.epoch, used: self.used, ..known })
+    }
 }
 
 /// Called once when an append is durable or has failed.
@@ -64,6 +80,23 @@ pub struct JournalBatch {
     pub end_offset: i64,
     /// The events.
     pub events: Vec<JournalEvent>,
+    /// The idempotent producer that they are from, as it is once they are stored: kept with them or not at all.
+    pub producer: Option<ProducerRecord>,
+}
+
+/// What is known of an idempotent producer of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerRecord {
+    /// Which producer it is.
+    pub id: i64,
+    /// Its epoch: those with lower ones are refused.
+    pub epoch: i16,
+    /// The number of its last event; -1 when there is none.
+    pub last: i32,
+    /// How many numbers up to the last are known to be stored.
+    pub reach: u32,
+    /// When it last did something.
+    pub used: Timestamp,
 }
 
 /// One event, in the form in which it is delivered.
@@ -86,6 +119,7 @@ pub struct JournalError(pub String);
 pub struct Restore {
     pub(super) hubs: Vec<HubRecord>,
     pub(super) batches: Vec<(HubId, u32, JournalBatch)>,
+    pub(super) producers: Vec<(HubId, u32, ProducerRecord)>,
 }
 
 impl AppendDone {
@@ -121,6 +155,11 @@ impl Restore {
     /// have lost events from its front by [`Journal::trim`], whole batches between them may not be missing.
     pub fn batch(&mut self, hub: HubId, partition: u32, batch: JournalBatch) {
         self.batches.push((hub, partition, batch));
+    }
+
+    /// A stored idempotent producer.
+    pub fn producer(&mut self, hub: HubId, partition: u32, producer: ProducerRecord) {
+        self.producers.push((hub, partition, producer));
     }
 }
 

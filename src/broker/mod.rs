@@ -14,6 +14,7 @@ pub mod journal;
 mod log;
 mod namespace;
 mod partition;
+mod producers;
 mod receivers;
 mod refusal;
 mod seek;

@@ -337,6 +337,9 @@ impl Namespace {
     pub(super) fn not_taken(&self, why: NotTaken, hub: &Hub, now: Now) -> AmqpError {
         match why {
             NotTaken::Gone => self.shared.tracker.not_found(&hub.name, now.unix),
+            NotTaken::Misnumbered(why) => {
+                self.shared.tracker.entity_error(why.condition(), why, &hub.name, now.unix)
+            }
             NotTaken::Full { limit } => self.shared.tracker.entity_error(
                 RESOURCE_LIMIT_EXCEEDED,
                 format!(
@@ -406,6 +409,10 @@ impl Namespace {
                 let name = by_id.get(&id).map_or("", |hub| &hub.name);
                 HubError::Invalid(format!("partition {number} of hub '{name}' cannot be restored: {why}"))
             })?;
+        }
+        for (id, number, producer) in restore.producers {
+            let partition = by_id.get(&id).and_then(|hub| hub.partitions.get(number as usize));
+            partition.into_iter().for_each(|partition| partition.restore_producer(producer));
         }
         for wanted in &namespace.shared.config.hubs {
             namespace.want_hub(wanted, now)?;
@@ -488,7 +495,7 @@ impl Namespace {
         let unclaimed = || PublishDone::new(|_| {});
         let ack = || Ack::Direct(done.take().unwrap_or_else(unclaimed));
         partition
-            .publish(publication, &mut BytesMut::new(), now, slow, ack)
+            .publish(publication, None, &mut BytesMut::new(), now, slow, ack)
             .map_err(|why| self.not_taken(why, &hub, now))
     }
 

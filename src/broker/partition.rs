@@ -10,9 +10,10 @@ use bytes::BytesMut;
 use super::Now;
 use super::config::Retention;
 use super::faults::Faults;
-use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, JournalEvent};
+use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, JournalEvent, ProducerRecord};
 use super::log::{Entry, Log};
 use super::namespace::{PartitionInfo, Published};
+use super::producers::{Granted, Misnumbered, Outdone, Producers, Verdict, Wanted};
 use super::receivers::Receivers;
 use super::sync::{Ack, Letter, Mailbox, lock};
 use crate::amqp::{AmqpError, LinkId};
@@ -79,10 +80,13 @@ pub(super) enum NotTaken {
     Gone,
     /// The namespace holds as many bytes as it may.
     Full { limit: u64 },
+    /// Its numbers are not those that an idempotent producer may use now.
+    Misnumbered(Misnumbered),
 }
 
 struct State {
     log: Log,
+    producers: Producers,
     /// The sequence number behind the last durable event: what receivers see ends here.
     visible: i64,
     last: Last,
@@ -110,9 +114,11 @@ struct Last {
 
 struct Pending {
     first: i64,
+    /// The first's where nothing is stored: a publication that was stored before waits for what it repeats.
     end: i64,
     ack: Ack,
     durable: bool,
+    producer: Option<ProducerRecord>,
 }
 
 impl Store {
@@ -140,6 +146,7 @@ impl Partition {
     pub(super) fn new(hub: HubId, number: u32, retention: Retention, store: Arc<Store>) -> Self {
         let state = State {
             log: Log::new(),
+            producers: Producers::default(),
             visible: 0,
             last: Last { sequence: -1, offset: -1, enqueued: None },
             waiters: Vec::new(),
@@ -175,11 +182,41 @@ impl Partition {
         Ok(())
     }
 
+    /// Puts back an idempotent producer that the journal had kept.
+    pub(super) fn restore_producer(&self, producer: ProducerRecord) {
+        lock(&self.state).producers.restore(producer);
+    }
+
+    /// Lets a link be an idempotent producer; with it the link that was it before. The epoch that is in the way, when there is one.
+    pub(super) fn claim_producer(
+        &self,
+        wanted: Wanted,
+        now: Now,
+        fresh: impl FnMut() -> i64,
+    ) -> Result<(Granted, Option<Outdone>), i16> {
+        let claimed = lock(&self.state).producers.claim(wanted, now.unix, fresh);
+        let (granted, outdone, record, forgotten) = claimed?;
+        if let Some(journal) = &self.store.journal {
+            if let Some(forgotten) = forgotten {
+                journal.remove_producer(self.hub, self.number, forgotten);
+            }
+            journal.put_producer(self.hub, self.number, record);
+        }
+        Ok((granted, outdone))
+    }
+
+    /// The link of an idempotent producer is gone.
+    pub(super) fn release_producer(&self, granted: Granted) {
+        lock(&self.state).producers.release(granted.id, granted.claim);
+    }
+
     /// Stores events at the end, all of them next to each other. Their heads are put into `arena`. `ack` is made
-    /// and called only when the journal answers later. A slow disk takes so much longer.
+    /// and called only when the journal answers later. A slow disk takes so much longer. What the producer `by` has
+    /// published before is not stored again.
     pub(super) fn publish(
         self: &Arc<Self>,
         publication: Publication,
+        by: Option<Granted>,
         arena: &mut BytesMut,
         now: Now,
         slow: Option<Duration>,
@@ -189,6 +226,19 @@ impl Partition {
         let state = &mut *guard;
         if state.gone {
             return Err(NotTaken::Gone);
+        }
+        let count = u32::try_from(publication.len()).unwrap_or(u32::MAX);
+        if let Some(by) = by {
+            let verdict = state.producers.judge(by, publication.numbers(), count);
+            if verdict.map_err(NotTaken::Misnumbered)? == Verdict::Swallow {
+                let end = state.log.next();
+                if state.pending.is_empty() {
+                    return Ok(Receipt::Done(Published { partition: self.number, first_sequence: end }));
+                }
+                let again = Pending { first: end, end, ack: ack(), durable: true, producer: None };
+                state.pending.push_back(again);
+                return Ok(Receipt::Later);
+            }
         }
         let freed = state.log.trim(&self.retention, now.unix, state.visible);
         self.store.release(freed);
@@ -207,17 +257,19 @@ impl Partition {
             cost += state.log.append(Entry { offset, enqueued, head, body });
         });
         self.store.take(cost);
+        let producer = by.and_then(|by| state.producers.stored(by.id, count, now.unix));
         let published = Published { partition: self.number, first_sequence: first };
         if self.store.journal.is_none() && slow.is_none() && state.pending.is_empty() {
             let woken = state.show_all();
+            producer.iter().for_each(|producer| state.producers.confirm(producer));
             drop(guard);
             wake(woken);
             return Ok(Receipt::Done(published));
         }
         let end = state.log.next();
-        state.pending.push_back(Pending { first, end, ack: ack(), durable: false });
+        state.pending.push_back(Pending { first, end, ack: ack(), durable: false, producer });
         let due = now.moment + slow.unwrap_or_default();
-        state.outbox.push_back((due, state.journal_batch(first, end)));
+        state.outbox.push_back((due, JournalBatch { producer, ..state.journal_batch(first, end) }));
         let trim = state.due_trim();
         let mine = !std::mem::replace(&mut state.handing_over, true);
         drop(guard);
@@ -349,12 +401,18 @@ impl Partition {
         if let Err(error) = outcome {
             return self.fail(state, &error);
         }
-        let Ok(index) = state.pending.binary_search_by_key(&first, |p| p.first) else { return };
-        state.pending[index].durable = true;
+        let from = state.pending.partition_point(|p| p.first < first);
+        // Publications that wait for what they repeat share their place with what is stored behind them.
+        let found = state.pending.range_mut(from..).find(|p| p.first == first && p.end > first);
+        let Some(publication) = found else { return };
+        publication.durable = true;
         let durable = state.pending.iter().take_while(|p| p.durable).count();
         let confirmed: Vec<_> = state.pending.drain(..durable).collect();
         let Some(newest) = confirmed.last() else { return };
         let woken = state.show(newest.end);
+        for producer in confirmed.iter().filter_map(|publication| publication.producer.as_ref()) {
+            state.producers.confirm(producer);
+        }
         drop(state);
         for publication in confirmed {
             let published = Published { partition: self.number, first_sequence: publication.first };
@@ -368,6 +426,7 @@ impl Partition {
         state.failures += 1;
         let visible = state.visible;
         self.store.release(state.log.truncate(visible));
+        state.producers.take_back();
         state.outbox.clear();
         let pending = std::mem::take(&mut state.pending);
         drop(state);
@@ -421,6 +480,7 @@ impl State {
             enqueued: Timestamp::from_millis(enqueued),
             end_offset: self.log.next_offset(),
             events: self.log.entries(first, end).map(event).collect(),
+            producer: None,
         }
     }
 

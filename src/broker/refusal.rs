@@ -27,6 +27,12 @@ impl Tracker {
         format!("{:016x}{:016x}", mix(self.seed.wrapping_add(count)), mix(self.seed ^ mix(count)))
     }
 
+    /// A number that was not used before, from 1 to what JavaScript counts to.
+    pub(super) fn number(&self) -> i64 {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        (mix(self.seed.wrapping_add(count)) >> 11).max(1) as i64
+    }
+
     /// An error of the service itself.
     pub(super) fn error(&self, condition: &'static str, text: impl Display, now: Timestamp) -> AmqpError {
         self.finish(condition, text, "NoSystemTracker", now)

@@ -38,6 +38,13 @@ pub const TIMEOUT: &str = "com.microsoft:timeout";
 /// Link property, `int`: what the link leads to.
 pub const ENTITY_TYPE: &str = "com.microsoft:entity-type";
 
+/// Link property and message annotation, `long`: which idempotent producer this is.
+pub const PRODUCER_ID: &str = "com.microsoft:producer-id";
+/// Link property and message annotation, `short`: which of two that are the same producer is the newer one.
+pub const PRODUCER_EPOCH: &str = "com.microsoft:producer-epoch";
+/// Link property, `int`: the number of the producer's last event; message annotation: the number of this one.
+pub const PRODUCER_SEQUENCE_NUMBER: &str = "com.microsoft:producer-sequence-number";
+
 /// The message format of a batch: an envelope with one data section per event.
 pub const BATCH_FORMAT: u32 = 0x8001_3700;
 

@@ -28,7 +28,9 @@ use tracing::info;
 
 use self::record::StoredHub;
 use self::writer::{Command, Heads, Writer};
-use crate::broker::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, Restore};
+use crate::broker::journal::{
+    AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, ProducerRecord, Restore,
+};
 use crate::error::{Error, ErrorKind};
 
 /// What is known about the file itself.
@@ -37,6 +39,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const HUBS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hubs");
 /// Hub, partition, first sequence number, number of the chunk → a chunk of a record.
 const EVENTS: TableDefinition<'_, (u64, u32, i64, u32), &[u8]> = TableDefinition::new("events");
+/// Hub, partition, id of an idempotent producer → what is known of it.
+const PRODUCERS: TableDefinition<'_, (u64, u32, i64), &[u8]> = TableDefinition::new("producers");
 
 const VERSION_KEY: &str = "version";
 const VERSION: u64 = 1;
@@ -61,6 +65,7 @@ struct StoreJournal {
 struct Contents {
     hubs: Vec<HubRecord>,
     batches: Vec<(HubId, u32, JournalBatch)>,
+    producers: Vec<(HubId, u32, ProducerRecord)>,
 }
 
 impl Store {
@@ -142,6 +147,14 @@ impl Journal for StoreJournal {
         let _ = self.commands.send(Command::Trim { hub, partition, before_sequence });
     }
 
+    fn put_producer(&self, hub: HubId, partition: u32, producer: ProducerRecord) {
+        let _ = self.commands.send(Command::PutProducer { hub, partition, producer });
+    }
+
+    fn remove_producer(&self, hub: HubId, partition: u32, producer: i64) {
+        let _ = self.commands.send(Command::RemoveProducer { hub, partition, producer });
+    }
+
     fn put_hub(&self, hub: HubRecord) {
         let _ = self.commands.send(Command::PutHub(hub));
     }
@@ -207,6 +220,8 @@ fn prepare(database: &Database) -> Result<(), String> {
         }
         transaction.open_table(HUBS).map_err(damaged)?;
         transaction.open_table(EVENTS).map_err(damaged)?;
+        // Not there in files of earlier versions, which had none.
+        transaction.open_table(PRODUCERS).map_err(damaged)?;
     }
     transaction.commit().map_err(|error| error.to_string())
 }
@@ -241,6 +256,13 @@ fn load(database: &Database) -> Result<(Contents, Heads), String> {
     if let Some(last) = open {
         last.add_to(&mut contents, &mut heads)?;
     }
+    for row in transaction.open_table(PRODUCERS).map_err(damaged)?.iter().map_err(damaged)? {
+        let (key, producer) = row.map_err(damaged)?;
+        let (hub, partition, id) = key.value();
+        let producer = record::decode_producer(id, producer.value())
+            .ok_or_else(|| damaged("what is known of a producer makes no sense"))?;
+        contents.producers.push((HubId(hub), partition, producer));
+    }
     Ok((contents, heads))
 }
 
@@ -249,6 +271,9 @@ impl Contents {
         let mut restore = Restore::new();
         self.hubs.into_iter().for_each(|hub| restore.hub(hub));
         self.batches.into_iter().for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
+        self.producers
+            .into_iter()
+            .for_each(|(hub, partition, known)| restore.producer(hub, partition, known));
         restore
     }
 }

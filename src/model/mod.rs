@@ -8,6 +8,7 @@ mod encoding;
 pub mod moment;
 pub mod partition;
 pub mod position;
+pub mod publishing;
 pub mod retry;
 pub mod sas;
 pub mod value;

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::broker::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, Restore};
+use crate::broker::journal::{
+    AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, ProducerRecord, Restore,
+};
 
 /// A journal in memory. Appends become durable when [`Service`](super::Service) says so; a crash forgets the others.
 #[derive(Clone, Default)]
@@ -29,6 +31,7 @@ pub struct Kept {
 struct Disk {
     hubs: Vec<HubRecord>,
     batches: BTreeMap<(u64, u32), Vec<JournalBatch>>,
+    producers: BTreeMap<(u64, u32, i64), ProducerRecord>,
     /// What has been handed over and is not durable yet.
     waiting: VecDeque<Append>,
     /// Counts crashes: who was there before one writes into the void.
@@ -87,6 +90,9 @@ impl Store {
         for ((hub, partition), batches) in &disk.batches {
             batches.iter().for_each(|batch| restore.batch(HubId(*hub), *partition, batch.clone()));
         }
+        for ((hub, partition, _), producer) in &disk.producers {
+            restore.producer(HubId(*hub), *partition, *producer);
+        }
         drop(disk);
         drop(lost);
         (Arc::new(life), restore)
@@ -126,6 +132,9 @@ impl Disk {
         if batch.first_sequence != next {
             return Err(JournalError(format!("event {next} is missing")));
         }
+        if let Some(producer) = batch.producer {
+            self.producers.insert((hub.0, partition, producer.id), producer);
+        }
         batches.push(batch);
         Ok(())
     }
@@ -146,6 +155,19 @@ impl Journal for Life {
 
     fn trim(&self, _hub: HubId, _partition: u32, _before_sequence: i64) {
         // Kept all the same: it is the truth that everything is measured by.
+    }
+
+    fn put_producer(&self, hub: HubId, partition: u32, producer: ProducerRecord) {
+        let mut disk = lock(&self.disk);
+        if disk.life == self.life {
+            let key = (hub.0, partition, producer.id);
+            let known = disk.producers.get(&key).copied();
+            disk.producers.insert(key, producer.over(known));
+        }
+    }
+
+    fn remove_producer(&self, hub: HubId, partition: u32, producer: i64) {
+        lock(&self.disk).producers.remove(&(hub.0, partition, producer));
     }
 
     fn put_hub(&self, hub: HubRecord) {

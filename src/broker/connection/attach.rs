@@ -2,7 +2,7 @@
 
 use super::BrokerConnection;
 use super::link::{Link, Node};
-use super::publisher::{self, Publisher};
+use super::publisher::{self, ProducerClaim, Publisher};
 use super::reader::Reader;
 use super::requests::{self, Replies, Requests};
 use super::trouble::{STOLEN_BEFORE, Victim};
@@ -12,15 +12,21 @@ use crate::broker::config::Rights;
 use crate::broker::faults::{FaultKind, LinkRole, On};
 use crate::broker::hub::Hub;
 use crate::broker::partition::Partition;
+use crate::broker::producers::{self, Misnumbered, Wanted};
 use crate::broker::receivers::{Claim, ClaimRefused};
 use crate::broker::seek::seek;
 use crate::broker::sync::Letter;
 use crate::dialect::address::Address;
-use crate::dialect::annotations::{EPOCH, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC};
+use crate::dialect::annotations::{
+    EPOCH, IDEMPOTENT_PRODUCER, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQUENCE_NUMBER, RECEIVER_NAME,
+    RECEIVER_RUNTIME_METRIC,
+};
 use crate::dialect::conditions::{
-    ARGUMENT_OUT_OF_RANGE, LINK_STOLEN, NOT_ALLOWED, NOT_FOUND, RESOURCE_LIMIT_EXCEEDED,
+    ARGUMENT_ERROR, ARGUMENT_OUT_OF_RANGE, LINK_STOLEN, NOT_ALLOWED, NOT_FOUND, PRODUCER_EPOCH_STOLEN,
+    RESOURCE_LIMIT_EXCEEDED,
 };
 use crate::dialect::selector::{self, Position};
+use crate::model::value::{Symbol, Value};
 use std::sync::Arc;
 
 /// What a link becomes: the broker's side, and the credit that the client gets.
@@ -48,7 +54,8 @@ impl BrokerConnection {
         }
         match self.consider(link, session, &attach, now) {
             Ok(accepted) => {
-                self.engine.accept(link, self.reply(attach));
+                let reply = self.reply(attach, &accepted.link);
+                self.engine.accept(link, reply);
                 self.idle_link_added(&accepted.link, now);
                 self.links.insert(link, accepted.link);
                 self.idle.links_changed(false, now);
@@ -135,7 +142,7 @@ impl BrokerConnection {
                 self.reader(&reading, link, session, attach, now)
             }
             (address, Role::Sender) if !matches!(address, Address::Receiver { .. }) => {
-                self.publisher(&address, session, now)
+                self.publisher(&address, link, session, attach, now)
             }
             _ => {
                 let text = match attach.role {
@@ -180,7 +187,14 @@ impl BrokerConnection {
         })
     }
 
-    fn publisher(&self, address: &Address, session: SessionId, now: Now) -> Result<Accepted, AmqpError> {
+    fn publisher(
+        &self,
+        address: &Address,
+        link: LinkId,
+        session: SessionId,
+        attach: &Attach,
+        now: Now,
+    ) -> Result<Accepted, AmqpError> {
         let path = address.to_string().to_lowercase();
         self.authorize(&path, Rights::SEND, now)?;
         let hub = self.hub(address.hub().unwrap_or_default(), now)?;
@@ -191,10 +205,21 @@ impl BrokerConnection {
             }
             _ => (None, None),
         };
+        let is_idempotent =
+            attach.desired_capabilities.iter().any(|known| known.as_str() == IDEMPOTENT_PRODUCER);
+        let producer = match (is_idempotent, &partition, &name) {
+            (false, ..) => None,
+            (true, Some(partition), None) => Some(self.producer(&hub, partition, link, attach, now)?),
+            (true, ..) => {
+                let text = "An idempotent producer sends to one partition: the link's address must name it.";
+                return Err(self.namespace.tracker().entity_error(NOT_ALLOWED, text, &hub.name, now.unix));
+            }
+        };
         let link = Publisher {
             session,
             hub,
             partition,
+            producer,
             name,
             path,
             in_flight: 0,
@@ -203,6 +228,50 @@ impl BrokerConnection {
             drops_when_stored: false,
         };
         Ok(Accepted { link: Link::Publisher(link), credit: publisher::CREDIT })
+    }
+
+    /// Lets a link be the idempotent producer that its properties ask for.
+    fn producer(
+        &self,
+        hub: &Hub,
+        partition: &Arc<Partition>,
+        link: LinkId,
+        attach: &Attach,
+        now: Now,
+    ) -> Result<ProducerClaim, AmqpError> {
+        let tracker = self.namespace.tracker();
+        let entity = format!("{}~{}", hub.name, partition.number);
+        let number = |name: &str, least: i64, most: i64| {
+            let property = attach.properties.iter().find(|(key, _)| key.as_str() == name);
+            match property.map(|(_, value)| value).filter(|value| !value.is_null()) {
+                None => Ok(None),
+                Some(value) => match value.as_i64().filter(|number| (least..=most).contains(number)) {
+                    Some(number) => Ok(Some(number)),
+                    None => {
+                        let text = format!("The property '{name}' is not a number from {least} to {most}.");
+                        Err(tracker.entity_error(ARGUMENT_ERROR, text, &entity, now.unix))
+                    }
+                },
+            }
+        };
+        let epoch = number(PRODUCER_EPOCH, i16::MIN.into(), i16::MAX.into())?;
+        let last = number(PRODUCER_SEQUENCE_NUMBER, producers::NONE.into(), i32::MAX.into())?;
+        let wanted = Wanted {
+            id: number(PRODUCER_ID, i64::MIN, i64::MAX)?,
+            epoch: epoch.and_then(|epoch| epoch.try_into().ok()),
+            last: last.and_then(|last| last.try_into().ok()),
+            mailbox: self.mailbox.clone(),
+            link,
+        };
+        let claimed = partition.claim_producer(wanted, now, || tracker.number());
+        let stolen = |epoch| Misnumbered::Stolen { epoch };
+        let error = |epoch| tracker.entity_error(PRODUCER_EPOCH_STOLEN, stolen(epoch), &entity, now.unix);
+        let (granted, outdone) = claimed.map_err(error)?;
+        if let Some(outdone) = outdone {
+            let error = Box::new(error(granted.epoch));
+            outdone.mailbox.post(Letter::Detach { link: outdone.link, error });
+        }
+        Ok(ProducerClaim { partition: partition.clone(), granted })
     }
 
     fn reader(
@@ -272,7 +341,7 @@ impl BrokerConnection {
     }
 
     /// What the client hears about a link that it gets: its own words, and what the service insists on.
-    fn reply(&self, attach: Attach) -> Attach {
+    fn reply(&self, attach: Attach, link: &Link) -> Attach {
         let limit = self.namespace.config().limits.max_message_size;
         let (snd_settle_mode, max_message_size) = match attach.role {
             Role::Sender => {
@@ -282,14 +351,25 @@ impl BrokerConnection {
             // Everything is sent settled, whatever was asked for; a limit is not the receiver's business.
             Role::Receiver => (Some(1), None),
         };
+        let producer = match link {
+            Link::Publisher(publisher) => publisher.producer.as_ref().map(|claim| claim.granted),
+            _ => None,
+        };
+        let properties = producer.iter().flat_map(|granted| {
+            [
+                (PRODUCER_ID, Value::Long(granted.id)),
+                (PRODUCER_EPOCH, Value::Short(granted.epoch)),
+                (PRODUCER_SEQUENCE_NUMBER, Value::Int(granted.last)),
+            ]
+        });
         Attach {
             snd_settle_mode,
             max_message_size,
             source: Some(attach.source.unwrap_or_default()),
             target: Some(attach.target.unwrap_or_default()),
-            offered_capabilities: Vec::new(),
+            offered_capabilities: producer.iter().map(|_| Symbol::from_static(IDEMPOTENT_PRODUCER)).collect(),
             desired_capabilities: Vec::new(),
-            properties: Vec::new(),
+            properties: properties.map(|(name, value)| (Symbol::from_static(name), value)).collect(),
             ..attach
         }
     }

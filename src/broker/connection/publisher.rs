@@ -12,6 +12,7 @@ use crate::broker::faults::{FaultKind, LinkRole, On};
 use crate::broker::hub::Hub;
 use crate::broker::namespace::Published;
 use crate::broker::partition::{Partition, Receipt};
+use crate::broker::producers::Granted;
 use crate::broker::sync::Ack;
 use crate::dialect::codec::Publication;
 use crate::dialect::conditions::{ARGUMENT_ERROR, DECODE_ERROR};
@@ -27,6 +28,8 @@ pub(super) struct Publisher {
     pub(super) hub: Arc<Hub>,
     /// The only partition of a partition's or a publisher's link.
     pub(super) partition: Option<Arc<Partition>>,
+    /// The idempotent producer that the link is.
+    pub(super) producer: Option<ProducerClaim>,
     /// The publisher's name.
     pub(super) name: Option<String>,
     /// What the client needs a grant on.
@@ -38,6 +41,18 @@ pub(super) struct Publisher {
     pub(super) last_used: Moment,
     /// Whether the connection is to break when the journal has what nobody is told of.
     pub(super) drops_when_stored: bool,
+}
+
+/// A link's being an idempotent producer; given up when it is dropped.
+pub(super) struct ProducerClaim {
+    pub(super) partition: Arc<Partition>,
+    pub(super) granted: Granted,
+}
+
+impl Drop for ProducerClaim {
+    fn drop(&mut self) {
+        self.partition.release_producer(self.granted);
+    }
 }
 
 impl BrokerConnection {
@@ -175,6 +190,7 @@ impl BrokerConnection {
             return Err(tracker.entity_error(ARGUMENT_ERROR, error.message(), &hub.name, now.unix));
         }
         let partition = publisher.partition.as_ref().unwrap_or_else(|| hub.choose(key));
+        let by = publisher.producer.as_ref().map(|claim| claim.granted);
         let mut delivery_id = (!delivery.settled).then_some(delivery.id);
         let mut slow = None;
         if let Some(plan) = plan {
@@ -196,13 +212,13 @@ impl BrokerConnection {
         if plan.as_ref().is_some_and(|plan| plan.is_doubled) {
             let ack = || Ack::Delivery { mailbox: mailbox.clone(), link, delivery_id: None };
             let first = partition
-                .publish(publication.clone(), &mut self.arena, now, slow, ack)
+                .publish(publication.clone(), by, &mut self.arena, now, slow, ack)
                 .map_err(|why| self.namespace.not_taken(why, hub, now))?;
             publisher.in_flight += u32::from(matches!(first, Receipt::Later));
         }
         let ack = || Ack::Delivery { mailbox: mailbox.clone(), link, delivery_id };
         let receipt = partition
-            .publish(publication, &mut self.arena, now, slow, ack)
+            .publish(publication, by, &mut self.arena, now, slow, ack)
             .map_err(|why| self.namespace.not_taken(why, hub, now))?;
         publisher.in_flight += u32::from(matches!(receipt, Receipt::Later));
         Ok(receipt)

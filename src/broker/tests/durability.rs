@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, Restore};
+use super::idempotent::numbered;
+use super::journal::{
+    AppendDone, HubId, HubRecord, Journal, JournalBatch, JournalError, ProducerRecord, Restore,
+};
 use super::*;
 use crate::dialect::annotations::BATCH_FORMAT;
 
@@ -17,6 +20,7 @@ struct Sheets {
     written: Vec<(HubId, u32, JournalBatch)>,
     waiting: VecDeque<(HubId, u32, JournalBatch, AppendDone)>,
     trims: Vec<(HubId, u32, i64)>,
+    producers: Vec<(HubId, u32, ProducerRecord)>,
     at_once: bool,
 }
 
@@ -32,6 +36,16 @@ impl Journal for Paper {
 
     fn trim(&self, hub: HubId, partition: u32, before_sequence: i64) {
         self.0.lock().unwrap().trims.push((hub, partition, before_sequence));
+    }
+
+    fn put_producer(&self, hub: HubId, partition: u32, producer: ProducerRecord) {
+        let known = self.producer(hub, partition, producer.id);
+        self.keep_producer(hub, partition, producer.over(known));
+    }
+
+    fn remove_producer(&self, hub: HubId, partition: u32, producer: i64) {
+        let producers = &mut self.0.lock().unwrap().producers;
+        producers.retain(|(h, p, known)| (*h, *p, known.id) != (hub, partition, producer));
     }
 
     fn put_hub(&self, hub: HubRecord) {
@@ -56,6 +70,9 @@ impl Paper {
             };
             let follows = self.next(hub, partition) == batch.first_sequence;
             if well && follows {
+                if let Some(producer) = batch.producer {
+                    self.keep_producer(hub, partition, producer);
+                }
                 self.0.lock().unwrap().written.push((hub, partition, batch));
                 done.call(Ok(()));
             } else {
@@ -68,6 +85,17 @@ impl Paper {
         let sheets = self.0.lock().unwrap();
         let of_partition = sheets.written.iter().rev().find(|(h, p, _)| (*h, *p) == (hub, partition));
         of_partition.map_or(0, |(_, _, batch)| batch.first_sequence + batch.events.len() as i64)
+    }
+
+    fn producer(&self, hub: HubId, partition: u32, id: i64) -> Option<ProducerRecord> {
+        let sheets = self.0.lock().unwrap();
+        let mut known = sheets.producers.iter();
+        known.find(|(h, p, known)| (*h, *p, known.id) == (hub, partition, id)).map(|(.., known)| *known)
+    }
+
+    fn keep_producer(&self, hub: HubId, partition: u32, producer: ProducerRecord) {
+        self.remove_producer(hub, partition, producer.id);
+        self.0.lock().unwrap().producers.push((hub, partition, producer));
     }
 
     fn waiting(&self) -> usize {
@@ -84,6 +112,9 @@ impl Paper {
             .iter()
             .cloned()
             .for_each(|(hub, partition, batch)| restore.batch(hub, partition, batch));
+        for (hub, partition, producer) in &sheets.producers {
+            restore.producer(*hub, *partition, *producer);
+        }
         restore
     }
 }
@@ -419,4 +450,61 @@ proptest::proptest! {
             assert_eq!(&client.texts(link), seen, "what was shown survives");
         }
     }
+}
+
+#[test]
+fn what_an_idempotent_producer_has_published_is_known_to_the_next_process_as_far_as_it_is_durable() {
+    let paper = Arc::new(Paper::default());
+    let accepted = Some(Outcome::Accepted);
+    let id = {
+        let mut client = Client::new(&on(&paper));
+        let producer = client.producer(None, Some(4), None).unwrap();
+        let one = client.post(producer.link, BATCH_FORMAT, numbered(producer, 0, &["a", "b"]));
+        client.pump();
+        paper.commit(1, true);
+        assert_eq!(client.outcome(one), accepted);
+        client.post(producer.link, BATCH_FORMAT, numbered(producer, 2, &["never durable"]));
+        client.pump();
+        assert_eq!(paper.waiting(), 1);
+        paper.0.lock().unwrap().waiting.clear();
+        producer.id
+    };
+    let namespace = on(&paper);
+    paper.0.lock().unwrap().at_once = true;
+    let mut client = Client::new(&namespace);
+    let stolen = client.producer(Some(id), Some(3), None).unwrap_err();
+    assert_eq!(said(&stolen).0, "com.microsoft:producer-epoch-stolen");
+    let producer = client.producer(Some(id), Some(4), None).unwrap();
+    assert_eq!(producer.last, 1);
+    assert_eq!(client.number(producer, 0, &["a", "b"]), accepted);
+    assert_eq!(client.number(producer, 2, &["c"]), accepted);
+    let reader = client.read(StartPosition::earliest(), 100);
+    assert_eq!(client.texts(reader), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_duplicate_is_accepted_only_once_what_it_repeats_is_durable() {
+    let paper = Arc::new(Paper::default());
+    let namespace = on(&paper);
+    let mut client = Client::new(&namespace);
+    let producer = client.producer(None, None, None).unwrap();
+    let post = |client: &mut Client, first, texts: &[&str]| {
+        client.post(producer.link, BATCH_FORMAT, numbered(producer, first, texts))
+    };
+    let first = post(&mut client, 0, &["a"]);
+    let again = post(&mut client, 0, &["a"]);
+    let behind = post(&mut client, 1, &["b"]);
+    assert_eq!((client.outcome(first), client.outcome(again), paper.waiting()), (None, None, 2));
+    paper.commit(1, true);
+    let accepted = Some(Outcome::Accepted);
+    assert_eq!((client.outcome(first), client.outcome(again)), (accepted.clone(), accepted.clone()));
+    assert_eq!(client.outcome(behind), None);
+    paper.commit(1, false);
+    assert_eq!(rejection(client.outcome(behind)).0, "amqp:internal-error");
+    // What was taken back is expected again.
+    paper.0.lock().unwrap().at_once = true;
+    let behind = post(&mut client, 1, &["b"]);
+    assert_eq!(client.outcome(behind), accepted);
+    let reader = client.read(StartPosition::earliest(), 100);
+    assert_eq!(client.texts(reader), ["a", "b"]);
 }

@@ -6,6 +6,7 @@ mod durability;
 mod epochs;
 mod faults;
 mod faults_on_links;
+mod idempotent;
 mod namespaces;
 mod publishing;
 mod reading;

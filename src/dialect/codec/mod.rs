@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 pub use batch::{EncodedBatch, EventBatch};
 pub use decode::decode_event;
-pub use publication::{Publication, Stamp, Stored};
+pub use publication::{Numbers, Publication, Stamp, Stored};
 
 use super::annotations::PARTITION_KEY;
 use super::event::EventData;

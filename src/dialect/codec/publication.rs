@@ -5,15 +5,19 @@ use bytes::{Bytes, BytesMut};
 use crate::amqp::decode::DecodeError;
 use crate::amqp::message::{self, Span};
 use crate::dialect::annotations::{
-    BATCH_FORMAT, ENQUEUED_TIME, OFFSET, PARTITION_KEY, PUBLISHER_NAME, SEQUENCE_NUMBER,
-    SEQUENCE_NUMBER_EPOCH,
+    BATCH_FORMAT, ENQUEUED_TIME, OFFSET, PARTITION_KEY, PRODUCER_EPOCH, PRODUCER_ID,
+    PRODUCER_SEQUENCE_NUMBER, PUBLISHER_NAME, SEQUENCE_NUMBER, SEQUENCE_NUMBER_EPOCH,
 };
 use crate::dialect::entries::Entries;
 use crate::dialect::head::NewHead;
+use crate::model::publishing::after;
 use crate::model::value::Timestamp;
 
 /// Annotations that a producer cannot make: what it sends under these names is dropped.
 const RESERVED: [&str; 5] = [SEQUENCE_NUMBER_EPOCH, SEQUENCE_NUMBER, OFFSET, ENQUEUED_TIME, PUBLISHER_NAME];
+
+/// What an idempotent producer tells the service, and no reader.
+const NUMBERING: [&str; 3] = [PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQUENCE_NUMBER];
 
 /// Publications up to this size are copied next to their heads, so that a small event does not keep a large
 /// read buffer alive.
@@ -33,8 +37,27 @@ pub struct Publication {
     /// Those of the events in a batch.
     labels: Vec<Label>,
     publisher: Option<String>,
+    numbers: Numbers,
     copied: bool,
     size: u64,
+}
+
+/// The numbers that an idempotent producer gave to the events of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// There are none.
+    None,
+    /// One behind the other.
+    From {
+        /// Which producer it is.
+        producer_id: i64,
+        /// Its epoch.
+        epoch: i16,
+        /// The first event's number.
+        first: i32,
+    },
+    /// They contradict each other, or some events have none.
+    Mixed,
 }
 
 /// Where the first event of a publication comes to lie, and when.
@@ -74,6 +97,8 @@ struct Label {
     /// Other annotations: keys and values, as they were sent.
     kept: Vec<u8>,
     kept_count: u32,
+    /// Id, epoch and number of an idempotent producer.
+    numbers: [Option<i64>; 3],
 }
 
 impl Publication {
@@ -88,6 +113,7 @@ impl Publication {
         if message_format != BATCH_FORMAT {
             let bare = sections.bare.of(payload);
             publication.size = publication.label.room(&bare);
+            publication.numbers = publication.label.numbers();
             publication.single = Some(Event { label: 0, bare });
             return Ok(publication);
         }
@@ -96,6 +122,9 @@ impl Publication {
         let events =
             events.into_iter().map(|event| event.ok_or(DecodeError("a batch with an event that is null")));
         publication.push_all(events)?;
+        if publication.numbers == Numbers::None {
+            publication.numbers = publication.label.numbers();
+        }
         Ok(publication)
     }
 
@@ -114,6 +143,11 @@ impl Publication {
     /// What the partition is chosen by, where the producer leaves it to the service.
     pub fn partition_key(&self) -> Option<&str> {
         self.label.key.as_deref()
+    }
+
+    /// The numbers of its events. Where only the envelope has some, it speaks for them all.
+    pub fn numbers(&self) -> Numbers {
+        self.numbers
     }
 
     /// Puts a publisher's name on each event.
@@ -177,6 +211,7 @@ impl Publication {
             label,
             labels: Vec::new(),
             publisher: None,
+            numbers: Numbers::None,
             copied,
             size: 0,
         }
@@ -195,8 +230,16 @@ impl Publication {
             if self.labels.is_empty() || annotations != last {
                 let mut label = Label::of(&event, span)?;
                 label.key = label.key.or_else(|| self.label.key.clone());
-                self.labels.push(label);
+                let numbers = label.numbers();
+                let index = self.events.len();
+                self.numbers = if index == 0 { numbers } else { self.numbers.with(index, numbers) };
+                // Events of an idempotent producer differ in their numbers, which are not kept.
+                if !self.labels.last().is_some_and(|known| known.is_kept_as(&label)) {
+                    self.labels.push(label);
+                }
                 last = span.of(&event);
+            } else if self.numbers != Numbers::None {
+                self.numbers = Numbers::Mixed;
             }
             let bare = sections.bare;
             let bare = if bare.len() == event.len() { event } else { bare.of(&event) };
@@ -205,6 +248,24 @@ impl Publication {
             self.events.push(Event { label, bare });
         }
         Ok(())
+    }
+}
+
+impl Numbers {
+    /// With the event at `index` having `own`.
+    fn with(self, index: usize, own: Numbers) -> Numbers {
+        match (self, own) {
+            (Numbers::None, Numbers::None) => Numbers::None,
+            (
+                Numbers::From { producer_id, epoch, first },
+                Numbers::From { producer_id: id, epoch: e, first: own },
+            ) if (id, e) == (producer_id, epoch)
+                && u32::try_from(index).is_ok_and(|index| own == after(first, index)) =>
+            {
+                self
+            }
+            _ => Numbers::Mixed,
+        }
     }
 }
 
@@ -222,6 +283,21 @@ impl Label {
         (NewHead::ROOM + key + self.kept.len() + bare.len()) as u64
     }
 
+    fn is_kept_as(&self, other: &Label) -> bool {
+        (&self.key, self.kept_count, &self.kept) == (&other.key, other.kept_count, &other.kept)
+    }
+
+    fn numbers(&self) -> Numbers {
+        match self.numbers {
+            [None, None, None] => Numbers::None,
+            [Some(producer_id), Some(epoch), Some(first)] => match (epoch.try_into(), first.try_into()) {
+                (Ok(epoch), Ok(first)) => Numbers::From { producer_id, epoch, first },
+                _ => Numbers::Mixed,
+            },
+            _ => Numbers::Mixed,
+        }
+    }
+
     /// Reads an event's annotations. The service's own are not taken from a producer.
     fn of(message: &Bytes, annotations: Span) -> Result<Self, DecodeError> {
         let mut label = Label::default();
@@ -236,6 +312,8 @@ impl Label {
                         std::str::from_utf8(&message[span.start as usize..span.end as usize]).ok()
                     })
                     .map(str::to_owned);
+            } else if let Some(which) = NUMBERING.iter().position(|own| Some(own.as_bytes()) == name) {
+                label.numbers[which] = entry.integer();
             } else if !name.is_some_and(|name| RESERVED.iter().any(|reserved| reserved.as_bytes() == name)) {
                 label.kept.extend_from_slice(entry.encoded());
                 label.kept_count += 1;

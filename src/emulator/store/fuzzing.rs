@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Contents, Heads, Record, StoredHub, damaged, too_many};
-use crate::broker::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, Restore};
+use crate::broker::journal::{AppendDone, HubId, HubRecord, Journal, JournalBatch, ProducerRecord, Restore};
 
 /// What is restored from the row of one hub and from records with the partitions under whose keys they stand.
 pub(in crate::emulator) fn restore(hub: &[u8], records: Vec<(u32, Bytes)>) -> Result<Restore, String> {
@@ -33,6 +33,10 @@ impl Journal for Forgetful {
     }
 
     fn trim(&self, _: HubId, _: u32, _: i64) {}
+
+    fn put_producer(&self, _: HubId, _: u32, _: ProducerRecord) {}
+
+    fn remove_producer(&self, _: HubId, _: u32, _: i64) {}
 
     fn put_hub(&self, _: HubRecord) {}
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::journal::{HubId, HubRecord, JournalBatch, JournalEvent};
+use crate::broker::journal::{HubId, HubRecord, JournalBatch, JournalEvent, ProducerRecord};
 use crate::broker::{HubConfig, Retention};
 use crate::model::value::Timestamp;
 
@@ -100,11 +100,32 @@ pub(super) fn decode(mut record: Bytes) -> Option<Vec<JournalBatch>> {
             }
             events.push(JournalEvent { offset, head: record.split_to(head), body: record.split_to(body) });
         }
-        batches.push(JournalBatch { first_sequence, enqueued, end_offset, events });
+        batches.push(JournalBatch { first_sequence, enqueued, end_offset, events, producer: None });
     }
     Some(batches)
 }
 
+/// An idempotent producer as it is written down. Its id is the key.
+pub(super) fn encode_producer(producer: &ProducerRecord) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PRODUCER);
+    out.put_i16_le(producer.epoch);
+    out.put_i32_le(producer.last);
+    out.put_u32_le(producer.reach);
+    out.put_i64_le(producer.used.as_millis());
+    out
+}
+
+/// A producer; `None` when that is none.
+pub(super) fn decode_producer(id: i64, mut record: &[u8]) -> Option<ProducerRecord> {
+    let epoch = record.try_get_i16_le().ok()?;
+    let last = record.try_get_i32_le().ok().filter(|last| *last >= -1)?;
+    let reach = record.try_get_u32_le().ok()?;
+    let used = Timestamp::from_millis(record.try_get_i64_le().ok()?);
+    record.is_empty().then_some(ProducerRecord { id, epoch, last, reach, used })
+}
+
+/// Bytes of a producer without its id.
+const PRODUCER: usize = 2 + 4 + 4 + 8;
 /// Far more than a namespace allows; what a damaged number asks for is not made room for.
 const MOST_PARTITIONS: u32 = 1 << 14;
 /// The sequence numbers and offsets that partitions have: what is added to them never overflows.
@@ -134,6 +155,7 @@ mod tests {
             enqueued: Timestamp::from_millis(1_700_000_000_000),
             end_offset: first_sequence * 100 + 50,
             events: events.collect(),
+            producer: None,
         }
     }
 
@@ -170,6 +192,19 @@ mod tests {
         assert_eq!(written(|batch| batch.first_sequence = i64::MAX), None);
         assert_eq!(written(|batch| batch.end_offset = i64::MAX), None);
         assert_eq!(written(|batch| batch.events[0].offset = -1), None);
+    }
+
+    #[test]
+    fn a_producer_is_read_as_it_was_written() {
+        let used = Timestamp::from_millis(1_700_000_000_000);
+        let producer = ProducerRecord { id: 7, epoch: -2, last: i32::MAX, reach: 9, used };
+        let record = encode_producer(&producer);
+        assert_eq!(decode_producer(7, &record), Some(producer));
+        for end in 0..record.len() {
+            assert_eq!(decode_producer(7, &record[..end]), None, "{end}");
+        }
+        assert_eq!(decode_producer(7, &[&record[..], &[0]].concat()), None);
+        assert_eq!(decode_producer(7, &encode_producer(&ProducerRecord { last: -2, ..producer })), None);
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn batch(first_sequence: i64, count: i64, body: usize) -> JournalBatch {
         enqueued: Timestamp::from_millis(1_000 + first_sequence),
         end_offset: (first_sequence + count) * 1000,
         events: (first_sequence..first_sequence + count).map(event).collect(),
+        producer: None,
     }
 }
 
@@ -207,4 +208,29 @@ fn damage_anywhere_is_found_when_the_store_is_opened() {
     assert!(found > 10, "only {found} places were found damaged");
     fs::write(&path, &intact[..intact.len() / 2]).unwrap();
     assert!(refusal(dir.path()).contains("move the file away"));
+}
+
+#[test]
+fn what_is_known_of_a_producer_is_kept_with_its_events_and_goes_with_its_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.journal.put_hub(hub(HUB, "orders"));
+    let used = Timestamp::from_millis(5);
+    let attached = ProducerRecord { id: 9, epoch: 0, last: -1, reach: 0, used };
+    let published = ProducerRecord { last: 2, reach: 3, ..attached };
+    store.journal.put_producer(HUB, 0, attached);
+    append(&store, HUB, 0, JournalBatch { producer: Some(published), ..batch(0, 3, 10) }).unwrap();
+    // Another epoch; what was published is not the attachment's to say.
+    store.journal.put_producer(HUB, 0, ProducerRecord { epoch: 1, ..attached });
+    store.journal.put_producer(HUB, 1, attached);
+    store.journal.remove_producer(HUB, 1, 9);
+    // Not there: nothing may be left of it.
+    store.journal.put_producer(HubId(7), 0, attached);
+    store.close().unwrap();
+    assert_eq!(contents(dir.path()).producers, [(HUB, 0, ProducerRecord { epoch: 1, ..published })]);
+
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.journal.remove_hub(HUB);
+    store.close().unwrap();
+    assert_eq!(contents(dir.path()).producers, []);
 }

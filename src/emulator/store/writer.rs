@@ -7,13 +7,15 @@ use redb::{Database, ReadableTable, StorageError, Table, WriteTransaction};
 use tracing::error;
 
 use super::record::{self, StoredHub};
-use super::{EVENTS, HUBS};
-use crate::broker::journal::{AppendDone, HubId, HubRecord, JournalBatch, JournalError};
+use super::{EVENTS, HUBS, PRODUCERS};
+use crate::broker::journal::{AppendDone, HubId, HubRecord, JournalBatch, JournalError, ProducerRecord};
 
 /// What the broker wants of the store.
 pub(super) enum Command {
     Append { hub: HubId, partition: u32, batch: JournalBatch, done: AppendDone },
     Trim { hub: HubId, partition: u32, before_sequence: i64 },
+    PutProducer { hub: HubId, partition: u32, producer: ProducerRecord },
+    RemoveProducer { hub: HubId, partition: u32, producer: i64 },
     PutHub(HubRecord),
     RemoveHub(HubId),
     Close,
@@ -29,6 +31,10 @@ pub(super) struct Heads {
 impl Heads {
     pub(super) fn add_hub(&mut self, hub: HubId) {
         self.hubs.entry(hub).or_default();
+    }
+
+    fn has_hub(&self, hub: HubId) -> bool {
+        self.hubs.contains_key(&hub)
     }
 
     fn remove_hub(&mut self, hub: HubId) {
@@ -165,6 +171,7 @@ fn apply(
 ) -> Result<HashMap<usize, String>, redb::Error> {
     let mut hubs = transaction.open_table(HUBS)?;
     let mut events = transaction.open_table(EVENTS)?;
+    let mut producers = transaction.open_table(PRODUCERS)?;
     let mut runs: HashMap<(HubId, u32), Run> = HashMap::new();
     let mut refused = HashMap::new();
     for (index, command) in group.iter().enumerate() {
@@ -181,6 +188,21 @@ fn apply(
                     *run = Run::at(batch.first_sequence);
                 }
                 record::encode(batch, &mut run.bytes);
+                if let Some(producer) = &batch.producer {
+                    let key = (hub.0, *partition, producer.id);
+                    producers.insert(key, record::encode_producer(producer).as_slice())?;
+                }
+            }
+            Command::PutProducer { hub, partition, producer } => {
+                if heads.has_hub(*hub) {
+                    let key = (hub.0, *partition, producer.id);
+                    let known = producers.get(key)?;
+                    let known = known.and_then(|row| record::decode_producer(producer.id, row.value()));
+                    producers.insert(key, record::encode_producer(&producer.over(known)).as_slice())?;
+                }
+            }
+            Command::RemoveProducer { hub, partition, producer } => {
+                producers.remove((hub.0, *partition, *producer))?;
             }
             Command::Trim { hub, partition, before_sequence } => {
                 trim(&mut events, *hub, *partition, *before_sequence)?
@@ -195,6 +217,8 @@ fn apply(
                 heads.remove_hub(*hub);
                 runs.retain(|(of, _), _| of != hub);
                 hubs.remove(hub.0)?;
+                let all = (hub.0, 0, i64::MIN)..=(hub.0, u32::MAX, i64::MAX);
+                producers.retain_in(all, |_, _| false)?;
                 events
                     .retain_in((hub.0, 0, i64::MIN, 0)..=(hub.0, u32::MAX, i64::MAX, u32::MAX), |_, _| {
                         false
