@@ -20,6 +20,7 @@ const SHARED = ["roundtrip.mjs", "result.mjs"];
 const HUBS = [
   ...["vite", "vite-worker", "vite-dev", "vite-compat", "webpack", "webpack-worker", "esbuild", "esbuild-inline"],
   ...["esbuild-slim", "rollup", "rollup-inline", "service-worker", "no-bundler", "wrong-type"],
+  ...["one", "two", "left"],
 ];
 
 let emulator;
@@ -201,6 +202,53 @@ test("a page without a bundler, by an import map", async (t) => {
   const address = await serve(t, folder, allowed);
   assert.deepEqual(await load(t, browser, address, { connectionString: service, hub: "no-bundler" }), expected);
 });
+
+test("clients of two hubs in one page work, close and are aborted beside each other, and leave no socket", async (t) => {
+  const folder = await project(t, [...SHARED, "page-clients.mjs"]);
+  const done = await visit(t, folder, await viteBuild(folder, "page-clients.mjs"), "");
+  const { ended, abort, ...rest } = done;
+  assert.deepEqual(rest, { received: [20, 30], opened: 4, late: "closed", lastEnqueuedSequenceNumber: 30, left: 0 });
+  assert.ok(["done", "closed"].includes(ended), ended);
+  assert.ok(["done", "AbortError"].includes(abort), abort);
+});
+
+test("a page that is reloaded in the middle of everything leaves no connection behind", async (t) => {
+  const folder = await project(t, [...SHARED, "page-clients.mjs"]);
+  const built = await viteBuild(folder, "page-clients.mjs");
+  const before = await connections();
+  for (let load = 1; load <= 3; load += 1) {
+    assert.equal(await visit(t, folder, built, "left", "?abandon"), "before");
+    assert.equal(await connections(), before + 2 * load);
+  }
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  const wrong = [];
+  for (const page of pages) {
+    page.on("pageerror", (error) => wrong.push(`${error.stack ?? error}`));
+    await page.reload();
+    await page.waitForFunction(() => globalThis.result !== undefined);
+    assert.deepEqual(await page.evaluate(() => globalThis.result), { value: "before" });
+  }
+  // Each reload closed two connections and opened two.
+  await connected(before + 6);
+  for (const page of pages) await page.goto("about:blank");
+  await connected(before);
+  assert.deepEqual(wrong, []);
+});
+
+/** Waits until the emulator has so many connections. */
+async function connected(expected) {
+  for (let round = 0; (await connections()) !== expected; round += 1) {
+    assert.ok(round < 500, `${await connections()} connections, ${expected} were expected`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** How many connections the emulator has; one that asks over HTTP does not count. */
+async function connections() {
+  const { host } = new URL(/Endpoint=sb:(\/\/[^;]+)/.exec(service)[1], "http://localhost");
+  const page = await (await fetch(`http://${host}/status`)).text();
+  return Number(/(\d+) connections/.exec(page)[1]);
+}
 
 test("a server that calls the module something else is put up with", async (t) => {
   const folder = await project(t, [...SHARED, "page.mjs"]);
