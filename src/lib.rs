@@ -24,6 +24,8 @@ pub mod in_page;
 #[doc(hidden)]
 pub mod js;
 pub mod model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod outbox;
 mod producer;
 mod runtime;
 #[cfg(feature = "simulation")]

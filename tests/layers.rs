@@ -21,6 +21,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("producer", &["client"]),
     ("codec", &["dialect"]),
     ("consumer", &["client", "codec"]),
+    ("outbox", &["producer"]),
     // Stores take the tokens of `client`'s providers.
     ("checkpoint", &["client"]),
     ("in_page", &["broker"]),
@@ -54,7 +55,7 @@ const MAY_NAME_TOKIO: &[&str] = &["runtime/native", "emulator", "cli", "main.rs"
 /// Lines of one file, tests not counted.
 const LONGEST_FILE: usize = 600;
 /// Lines in `src/` whose `cfg` names a target: each is a place where two platforms can drift apart.
-const MOST_TARGET_CFGS: usize = 10;
+const MOST_TARGET_CFGS: usize = 11;
 
 #[test]
 fn dependencies_point_downwards_only() {

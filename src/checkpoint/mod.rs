@@ -12,7 +12,6 @@
 //! group relies on.
 
 pub mod contract;
-mod deadline;
 mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;

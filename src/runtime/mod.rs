@@ -11,8 +11,11 @@ mod platform;
 #[cfg_attr(feature = "simulation", path = "simulated/mod.rs")]
 mod platform;
 
+mod deadline;
 mod endpoint;
 
+#[allow(unused_imports, reason = "not every face waits for others")]
+pub(crate) use deadline::within;
 pub(crate) use endpoint::{DialError, Endpoint, Framing, Security};
 #[cfg(target_arch = "wasm32")]
 #[allow(unused_imports, reason = "JavaScript's options name it, the emulator's bindings do not")]

@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::super::deadline::within;
 use super::Promise;
 use super::stage::{Stage, same};
 use crate::error::ErrorKind;
 use crate::model::checkpoint::{Checkpoint, Ownership};
+use crate::runtime::within;
 
 pub(super) const PROMISES: &[Promise] = &[
     ("a checkpoint is listed as it was written", |stage| Box::pin(written(stage))),

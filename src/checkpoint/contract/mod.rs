@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use self::stage::Stage;
 use super::CheckpointStore;
-use super::deadline::within;
 use crate::error::Error;
-use crate::runtime::BoxFuture;
+use crate::runtime::{BoxFuture, within};
 
 /// How long a single promise may take. The longest one writes a thousand records.
 const PATIENCE: Duration = Duration::from_secs(120);

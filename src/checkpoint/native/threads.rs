@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::super::deadline::within;
 use crate::error::{Error, ErrorKind};
 use crate::model::checkpoint::ConsumerGroup;
-use crate::runtime::blocking;
+use crate::runtime::{blocking, within};
 
 /// How long a disk may take: one that hangs must not hang its users.
 const PATIENCE: Duration = Duration::from_secs(60);

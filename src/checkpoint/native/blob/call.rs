@@ -4,14 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::super::deadline::within;
 use super::container::{Access, Container};
 use super::sign::Signed;
 use crate::client::AccessToken;
 use crate::error::{Error, ErrorKind, shown};
 use crate::model::moment::Moment;
 use crate::model::retry::RetryOptions;
-use crate::runtime::{DialError, now, random_bytes};
+use crate::runtime::{DialError, now, random_bytes, within};
 use crate::runtime::{HttpAnswer, HttpClient, HttpRequest, Trust};
 
 /// Old enough for every storage and emulator of it, new enough to encode odd names in listings.

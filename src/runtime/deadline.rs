@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::runtime::{Timer, now};
+use super::{Timer, now};
 
 /// What comes of `work`, unless it takes longer.
-pub(super) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut timer) = (pin!(work), Timer::default());
     let deadline = now() + time;
     poll_fn(|cx| match work.as_mut().poll(cx) {

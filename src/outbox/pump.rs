@@ -1,0 +1,381 @@
+//! The task that sends what waits.
+//!
+//! Each partition is a lane with one batch under way at a time, so that order is kept, whatever is sent again. Lanes do not wait for each
+//! other, but their records reach the disk together.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::core::Core;
+use super::journal::Urgency;
+use super::ledger::Identity;
+use super::record::{Batch, Record};
+use super::wire::{Fate, Wire, fate};
+use crate::dialect::codec::decode_event;
+use crate::error::{Error, ErrorKind};
+use crate::model::partition::for_key;
+use crate::producer::EventBatch;
+use crate::runtime::{BoxFuture, Timer, now, random_bytes};
+
+/// Events in a batch at most: what is said about a batch in the journal stays short.
+const MAX_BATCH_EVENTS: usize = 4096;
+/// Keyless events that go to one partition before the next one's turn.
+const SPREAD: usize = 500;
+/// The pauses between attempts to send the same batch; the client has made its own attempts before.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a batch that is under way may take when the outbox is closed.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sends until the outbox is closed.
+pub(super) async fn run(core: Arc<Core>, wire: Arc<Wire>) {
+    Pump { core: core.clone(), wire, lanes: FuturesUnordered::new(), running: BTreeSet::new(), turn: 0 }
+        .run()
+        .await;
+    // Nothing is told to the journal behind this.
+    core.close_journal().await;
+    core.tell(|state| state.is_pump_gone = true);
+}
+
+struct Pump {
+    core: Arc<Core>,
+    wire: Arc<Wire>,
+    lanes: FuturesUnordered<BoxFuture<'static, String>>,
+    running: BTreeSet<String>,
+    /// Whose turn it is to get keyless events.
+    turn: usize,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let Some(partitions) = self.partitions().await else { return };
+        let busy = self.core.lock().ledger.busy_partitions();
+        for partition in busy {
+            self.start(partition);
+        }
+        while self.work(&partitions).await {}
+        // What is under way is answered, if that does not take long, so that it need not be sent again.
+        let mut timer = Timer::default();
+        let deadline = now() + CLOSING_PATIENCE;
+        poll_fn(|cx| match self.lanes.poll_next_unpin(cx) {
+            Poll::Ready(None) => Poll::Ready(()),
+            Poll::Ready(Some(_)) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => timer.poll_until(deadline, cx),
+        })
+        .await;
+    }
+
+    /// The hub's partitions, asked for when the first event waits.
+    async fn partitions(&mut self) -> Option<Vec<String>> {
+        let mut failed = 0;
+        loop {
+            let core = self.core.clone();
+            let is_wanted = core
+                .until(|state| {
+                    let (events, _) = state.ledger.size();
+                    (state.is_closing || events > 0).then_some(!state.is_closing)
+                })
+                .await;
+            if !is_wanted {
+                return None;
+            }
+            let error = match unless_closing(&self.core, self.wire.partition_ids()).await? {
+                Ok(partitions) if !partitions.is_empty() => return Some(partitions),
+                Ok(_) => Error::new(ErrorKind::Protocol, "the event hub has no partitions"),
+                Err(error) => error,
+            };
+            note(&self.core, error);
+            failed += 1;
+            unless_closing(&self.core, pause(failed)).await?;
+        }
+    }
+
+    /// Goes on with what is ready; false when the outbox is closed.
+    async fn work(&mut self, partitions: &[String]) -> bool {
+        let is_open = poll_fn(|cx| {
+            self.core.pump.register(cx.waker());
+            let (is_closing, has_arrivals) = {
+                let state = self.core.lock();
+                (state.is_closing, !state.arrived.is_empty())
+            };
+            if is_closing {
+                return Poll::Ready(false);
+            }
+            if has_arrivals {
+                return Poll::Ready(true);
+            }
+            match self.lanes.poll_next_unpin(cx) {
+                Poll::Ready(Some(partition)) => {
+                    self.running.remove(&partition);
+                    Poll::Ready(true)
+                }
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        if is_open {
+            self.route(partitions).await;
+            let waiting: Vec<_> = {
+                let state = self.core.lock();
+                let queues = state.queues.iter().filter(|(_, queue)| !queue.is_empty());
+                queues.map(|(partition, _)| partition.clone()).collect()
+            };
+            waiting.into_iter().for_each(|partition| self.start(partition));
+        }
+        is_open
+    }
+
+    fn start(&mut self, partition: String) {
+        if self.running.insert(partition.clone()) {
+            self.lanes.push(Box::pin(lane(self.core.clone(), self.wire.clone(), partition)));
+        }
+    }
+
+    /// Gives each event that arrived its partition.
+    async fn route(&mut self, partitions: &[String]) {
+        let mut lost = Vec::new();
+        let mut spread = 0;
+        let mut state = self.core.lock();
+        let state = &mut *state;
+        while let Some(id) = state.arrived.pop_front() {
+            let Some(entry) = state.ledger.entry(id) else { continue };
+            let partition = match (&entry.partition, &entry.key) {
+                (Some(partition), _) if !partitions.contains(partition) => {
+                    lost.push(entry.clone());
+                    continue;
+                }
+                (Some(partition), _) => partition,
+                (None, Some(key)) => &partitions[for_key(key, partitions.len() as u32) as usize],
+                (None, None) => {
+                    spread += 1;
+                    if spread % SPREAD == 0 {
+                        self.turn += 1;
+                    }
+                    &partitions[self.turn % partitions.len()]
+                }
+            };
+            state.queues.entry(partition.clone()).or_default().push_back(id);
+        }
+        self.turn += usize::from(spread > 0);
+        let core = self.core.clone();
+        for entry in lost {
+            let asked = entry.partition.clone().unwrap_or_default();
+            let message = format!("the event hub has no partition '{asked}', only {}", partitions.join(", "));
+            let error = Error::new(ErrorKind::InvalidArgument, message);
+            let (core, of_lane) = (core.clone(), format!("no partition {}", entry.id));
+            // On the side: the disk must not hold up the others.
+            self.lanes.push(Box::pin(async move {
+                if let Err(error) = core.bury(entry, &error).await {
+                    note(&core, error);
+                }
+                of_lane
+            }));
+        }
+    }
+}
+
+/// Sends what waits for one partition, batch by batch, until nothing does or the outbox is closed.
+async fn lane(core: Arc<Core>, wire: Arc<Wire>, partition: String) -> String {
+    let mut failed = 0;
+    while !core.lock().is_closing {
+        match step(&core, &wire, &partition).await {
+            Ok(true) => failed = 0,
+            Ok(false) => break,
+            Err(error) => {
+                failed += 1;
+                note(&core, error);
+                if unless_closing(&core, pause(failed)).await.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    partition
+}
+
+/// One batch; false when there is nothing to send.
+async fn step(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<bool, Error> {
+    let under_way = core.lock().ledger.batch(partition).cloned();
+    let (batch, encoded) = match under_way {
+        Some(batch) => match encoded_again(core, wire, &batch).await? {
+            Some(encoded) => (batch, encoded),
+            None => return dissolve(core, &batch, false).await.map(|()| true),
+        },
+        None => match begin(core, wire, partition).await? {
+            Some(begun) => begun,
+            None => return Ok(!is_idle(core, partition)),
+        },
+    };
+    let Err(error) = wire.send(encoded, batch.first).await else {
+        let count = batch.events.len() as u64;
+        core.record(vec![Record::Done { batch: batch.number }], Urgency::Later).await?;
+        core.tell(|state| {
+            state.sent += count;
+            state.last_error = None;
+        });
+        return Ok(true);
+    };
+    match fate(&error) {
+        Fate::Waits => Err(error),
+        Fate::Refused if batch.events.len() > 1 => {
+            dissolve(core, &batch, true).await?;
+            Ok(true)
+        }
+        Fate::Refused => {
+            let entry = core.lock().ledger.entry(batch.events[0]).cloned();
+            dissolve(core, &batch, true).await?;
+            core.lock().queues.entry(partition.to_owned()).or_default().pop_front();
+            if let Some(entry) = entry {
+                core.bury(entry, &error).await?;
+            }
+            Ok(true)
+        }
+        Fate::Renews => {
+            dissolve(core, &batch, false).await?;
+            renew(core, wire, partition).await?;
+            Err(error)
+        }
+    }
+}
+
+fn is_idle(core: &Core, partition: &str) -> bool {
+    core.lock().queues.get(partition).is_none_or(|queue| queue.is_empty())
+}
+
+/// Fills a batch with what waits, and has it kept. `None` when nothing waits, or what did was given up.
+async fn begin(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Option<(Batch, EventBatch)>, Error> {
+    if is_idle(core, partition) {
+        return Ok(None);
+    }
+    let identity = if wire.is_numbered { Some(identity(core, wire, partition).await?) } else { None };
+    let mut encoded = wire.batch(partition).await?;
+    let mut events = Vec::new();
+    let mut hopeless = None;
+    {
+        let mut state = core.lock();
+        let state = &mut *state;
+        let Some(queue) = state.queues.get_mut(partition) else { return Ok(None) };
+        while let Some(id) = queue.front().copied().filter(|_| events.len() < MAX_BATCH_EVENTS) {
+            let Some(entry) = state.ledger.entry(id) else {
+                queue.pop_front();
+                continue;
+            };
+            if entry.alone && !events.is_empty() {
+                break;
+            }
+            let added = decode_event(&entry.event).and_then(|event| encoded.try_add(&event));
+            match added {
+                Ok(true) => {}
+                Ok(false) if !events.is_empty() => break,
+                Ok(false) => {
+                    let (size, limit) = (entry.event.len(), encoded.max_size());
+                    let message = format!("it is {size} bytes when encoded, a batch may have {limit}");
+                    hopeless = Some((entry.clone(), Error::new(ErrorKind::MessageTooLarge, message)));
+                    queue.pop_front();
+                    break;
+                }
+                Err(_) if !events.is_empty() => break,
+                Err(error) => {
+                    hopeless = Some((entry.clone(), error));
+                    queue.pop_front();
+                    break;
+                }
+            }
+            events.push(id);
+            queue.pop_front();
+            if entry.alone {
+                break;
+            }
+        }
+    }
+    if let Some((entry, error)) = hopeless {
+        core.bury(entry, &error).await?;
+        return Ok(None);
+    }
+    if events.is_empty() {
+        return Ok(None);
+    }
+    match core.begin(partition, events.clone(), identity).await {
+        Ok(batch) => Ok(Some((batch, encoded))),
+        Err(error) => {
+            wait_again(core, partition, &events);
+            Err(error)
+        }
+    }
+}
+
+/// The events of a batch that was begun before; `None` when they do not fit any more.
+async fn encoded_again(core: &Core, wire: &Wire, batch: &Batch) -> Result<Option<EventBatch>, Error> {
+    let mut encoded = wire.batch(&batch.partition).await?;
+    let state = core.lock();
+    for id in &batch.events {
+        let Some(entry) = state.ledger.entry(*id) else { return Ok(None) };
+        if !decode_event(&entry.event).and_then(|event| encoded.try_add(&event)).unwrap_or(false) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(encoded))
+}
+
+async fn dissolve(core: &Arc<Core>, batch: &Batch, alone: bool) -> Result<(), Error> {
+    core.record(vec![Record::Dissolved { batch: batch.number, alone }], Urgency::Now).await?;
+    wait_again(core, &batch.partition, &batch.events);
+    Ok(())
+}
+
+/// Puts events back in front of the others.
+fn wait_again(core: &Core, partition: &str, events: &[u64]) {
+    let mut state = core.lock();
+    let queue = state.queues.entry(partition.to_owned()).or_default();
+    events.iter().rev().for_each(|id| queue.push_front(*id));
+}
+
+async fn identity(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identity, Error> {
+    let known = core.lock().ledger.identity(partition);
+    match known {
+        Some(identity) => Ok(identity),
+        None => renew(core, wire, partition).await,
+    }
+}
+
+/// Gets another identity for a partition and has it kept.
+async fn renew(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identity, Error> {
+    let identity = wire.identity(partition).await?;
+    let Identity { producer_id, epoch, next } = identity;
+    let record = Record::Identity { partition: partition.to_owned(), producer_id, epoch, next };
+    core.record(vec![record], Urgency::Now).await?;
+    Ok(identity)
+}
+
+fn note(core: &Core, error: Error) {
+    tracing::debug!("the outbox cannot send: {error}");
+    core.tell(|state| state.last_error = Some(error));
+}
+
+/// What comes of `work`, unless the outbox is closed before.
+async fn unless_closing<T>(core: &Core, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    let mut closing = std::pin::pin!(core.until(|state| state.is_closing.then_some(())));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Pin::as_mut(&mut closing).poll(cx).map(|()| None),
+    })
+    .await
+}
+
+async fn pause(failed: u32) {
+    let spread = 0.8 + 0.4 * f64::from(u16::from_ne_bytes(random_bytes())) / f64::from(u16::MAX);
+    let longest = FIRST_PAUSE.saturating_mul(1 << (failed - 1).min(10)).min(LONGEST_PAUSE);
+    let (mut timer, deadline) = (Timer::default(), now() + longest.mul_f64(spread));
+    poll_fn(|cx| timer.poll_until(deadline, cx)).await;
+}
