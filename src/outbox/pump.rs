@@ -218,11 +218,12 @@ async fn step(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<bool, Er
     };
     let Err(error) = wire.send(encoded, batch.first).await else {
         let count = batch.events.len() as u64;
-        core.record(vec![Record::Done { batch: batch.number }], Urgency::Later).await?;
-        core.tell(|state| {
+        {
+            let mut state = core.lock();
             state.sent += count;
             state.last_error = None;
-        });
+        }
+        core.record(vec![Record::Done { batch: batch.number }], Urgency::Later).await?;
         return Ok(true);
     };
     match fate(&error) {

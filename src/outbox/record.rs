@@ -350,8 +350,8 @@ pub(super) mod tests {
             |(number, partition, first, events)| Record::Batch(Batch { number, partition, first, events }),
         );
         prop_oneof![
-            (ids(), ids()).prop_map(|(event, batch)| Record::Counters { event, batch }),
-            ("[0-3]", any::<i64>(), any::<i16>(), any::<i32>()).prop_map(
+            1 => (ids(), ids()).prop_map(|(event, batch)| Record::Counters { event, batch }),
+            1 => ("[0-3]", any::<i64>(), any::<i16>(), any::<i32>()).prop_map(
                 |(partition, producer_id, epoch, next)| Record::Identity {
                     partition,
                     producer_id,
@@ -361,9 +361,9 @@ pub(super) mod tests {
             ),
             4 => entry().prop_map(Record::Event),
             3 => batch,
-            (0..12_u64).prop_map(|batch| Record::Done { batch }),
-            (0..12_u64, any::<bool>()).prop_map(|(batch, alone)| Record::Dissolved { batch, alone }),
-            ids().prop_map(|event| Record::Dead { event }),
+            2 => (0..12_u64).prop_map(|batch| Record::Done { batch }),
+            1 => (0..12_u64, any::<bool>()).prop_map(|(batch, alone)| Record::Dissolved { batch, alone }),
+            1 => ids().prop_map(|event| Record::Dead { event }),
         ]
     }
 
