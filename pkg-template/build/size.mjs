@@ -20,6 +20,7 @@ const rows = [
   { id: "slim", name: "eventhubs/slim", entry: "eventhubs/slim", wasm: ["eventhubs"] },
   { id: "inline", name: "eventhubs/inline (one file)", entry: "eventhubs/inline", wasm: [] },
   { id: "emulator", name: "eventhubs/emulator alone", entry: "eventhubs/emulator", wasm: ["eventhubs-emulator"] },
+  { id: "processor", name: "eventhubs/processor alone", entry: "eventhubs/processor", wasm: [] },
   {
     id: "official",
     name: `@azure/event-hubs ${OFFICIAL}: producer + consumer`,

@@ -19,8 +19,12 @@ export type {
   StoreOptions,
   WatchedStore,
 } from "./processor/checkpoint.js";
+export { checkpointStorePromises, testCheckpointStore } from "./processor/contract.js";
+export type { CheckpointStorePromise } from "./processor/contract.js";
 export { EventProcessor } from "./processor/event-processor.js";
 export type { ReaderHandlers } from "./processor/event-processor.js";
+export { IndexedDbCheckpointStore } from "./processor/indexeddb-store.js";
+export type { IndexedDbOptions } from "./processor/indexeddb-store.js";
 export { MemoryCheckpointStore } from "./processor/memory-store.js";
 export type {
   CloseReason,

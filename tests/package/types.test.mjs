@@ -36,7 +36,7 @@ for (const [compiler, [program, first]] of Object.entries(compilers)) {
 
 /** Every entry resolves and has the class that it is there for. */
 function everyEntry() {
-  const classes = { "./compat": "EventHubProducerClient", "./emulator": "Emulator" };
+  const classes = { "./compat": "EventHubProducerClient", "./emulator": "Emulator", "./processor": "EventProcessor" };
   return entries
     .map((entry, index) => {
       const name = entry.replace(/^\./, "eventhubs");

@@ -2,7 +2,7 @@
 
 import { type ErrorCode, EventHubsError } from "../error.js";
 import { within } from "../internal/pause.js";
-import type { Checkpoint, CheckpointStore, Mark, PartitionOwnership, RecordFailure, StoreOptions } from "./checkpoint.js";
+import type { Checkpoint, CheckpointStore, Mark, PartitionOwnership, RecordFailure, StoreOptions, WatchedStore } from "./checkpoint.js";
 import { groupOf } from "./rules.js";
 
 /** Whose checkpoints and ownerships belong together. */
@@ -57,9 +57,9 @@ export class GroupStore {
   }
 
   /** Has `wake` called when something changed, where the store can tell. */
-  watch(wake: () => void): () => void {
-    const watch = (this.#store as { watch?: unknown }).watch;
-    return typeof watch === "function" ? (watch.call(this.#store, ...this.#names, wake) as () => void) : () => undefined;
+  watch(ownerId: string, wake: () => void): () => void {
+    const store = this.#store as Partial<WatchedStore>;
+    return typeof store.watch === "function" ? store.watch(...this.#names, ownerId, wake) : () => undefined;
   }
 
   get #names(): [string, string, string] {

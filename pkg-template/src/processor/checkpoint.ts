@@ -79,8 +79,11 @@ export interface CheckpointStore {
 
 /** A store that can tell when somebody else changed something, so that processors need not wait for their next cycle. */
 export interface WatchedStore extends CheckpointStore {
-  /** Calls `wake` when the group's ownerships may have changed, until the function that it returns is called. */
-  watch(namespace: string, eventHub: string, consumerGroup: string, wake: () => void): () => void;
+  /**
+   * Calls `wake` when the group's ownerships may have changed, until the function that it returns is called: then `ownerId` is gone, and what
+   * it still owns is free where the store knows who lives.
+   */
+  watch(namespace: string, eventHub: string, consumerGroup: string, ownerId: string, wake: () => void): () => void;
 }
 
 /** What of a checkpoint says how far it is. */

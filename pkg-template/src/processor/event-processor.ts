@@ -67,6 +67,7 @@ export class EventProcessor<T = Uint8Array> {
   #host: Host<T> | undefined;
   #loop: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  #unwatch = (): void => undefined;
   /** Readers for a program that asks, and who waits for them. */
   #readers: Partition<T>[] = [];
   /** What ended it, when that was not its owner. */
@@ -186,7 +187,7 @@ export class EventProcessor<T = Uint8Array> {
 
   async #run(host: Host<T>): Promise<void> {
     const { signal } = this.#abort;
-    const unwatch = this.#store.watch(() => this.#wake());
+    this.#unwatch = this.#store.watch(this.identifier, () => this.#wake());
     let failures = 0;
     while (!signal.aborted) {
       this.#isWoken = false;
@@ -199,7 +200,6 @@ export class EventProcessor<T = Uint8Array> {
       if (!this.#isWoken && !signal.aborted) await this.#bell.wait(Math.max(rest, 0));
       if (this.#isWoken) await pause(GATHER_MS, signal);
     }
-    unwatch();
   }
 
   #wake(): void {
@@ -329,6 +329,7 @@ export class EventProcessor<T = Uint8Array> {
     await Promise.all(all.map((partition) => partition.end("shutdown")));
     this.#owned.clear();
     if (this.#host !== undefined) await this.#release(all);
+    this.#unwatch();
     this.#readers = [];
     this.#bell.ring();
   }

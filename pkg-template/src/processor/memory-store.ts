@@ -35,7 +35,7 @@ export class MemoryCheckpointStore implements WatchedStore {
     this.#checkpoints.set(JSON.stringify(keyOf(checkpoint)), checked(checkpoint));
   }
 
-  watch(namespace: string, eventHub: string, consumerGroup: string, wake: () => void): () => void {
+  watch(namespace: string, eventHub: string, consumerGroup: string, _ownerId: string, wake: () => void): () => void {
     // One function may be given twice.
     const watcher = (): void => wake();
     this.#watchers.set(watcher, groupKey(namespace, eventHub, consumerGroup));

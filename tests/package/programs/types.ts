@@ -17,6 +17,17 @@ import {
   type Status,
   type StatusStream,
 } from "eventhubs";
+import {
+  EventProcessor,
+  IndexedDbCheckpointStore,
+  MemoryCheckpointStore,
+  testCheckpointStore,
+  type CheckpointStore,
+  type CloseReason,
+  type ErrorContext,
+  type PartitionContext,
+  type PartitionReader,
+} from "eventhubs/processor";
 
 interface Order {
   id: number;
@@ -139,4 +150,40 @@ export async function examine(client: ProducerClient | ConsumerClient, signal: A
   const hint: string | undefined = failed[0]?.hint;
   const help: string = new EventHubsError("closed", "x").helpUrl;
   return [diagnosis.endpoint, diagnosis.eventHub, String(diagnosis.isOk), hint ?? help, ...failed.map(({ tookMs }) => tookMs.toFixed()), String([none, named])];
+}
+
+export async function share(consumer: ConsumerClient, signal: AbortSignal): Promise<void> {
+  const stores: CheckpointStore[] = [new MemoryCheckpointStore(), new IndexedDbCheckpointStore({ database: "mine" })];
+  const kept: string[] = await testCheckpointStore(() => stores[0]!);
+  await using processor = new EventProcessor(consumer, stores[1]!, {
+    codec: json<Order>(),
+    from: { "0": "earliest", "1": { sequenceNumber: 7 } },
+    autoCheckpoint: { everyEvents: 100, everyMs: 5000, onClose: true },
+    strategy: "greedy",
+  });
+  await processor.run(
+    {
+      process: async (events: ReceivedEvent<Order>[], partition: PartitionContext) => {
+        const last = events.at(-1);
+        if (last !== undefined) await partition.updateCheckpoint(last);
+        console.log(events.map((event) => event.body.id), kept.length, await partition.lag());
+      },
+      initialize: (partition) => (partition.checkpoint === undefined ? "earliest" : undefined),
+      close: (reason: CloseReason) => console.log(reason),
+      error: (error: unknown, { operation, partitionId }: ErrorContext) => console.error(operation, partitionId, error),
+    },
+    { signal },
+  );
+}
+
+export async function readers(consumer: ConsumerClient): Promise<void> {
+  const processor = new EventProcessor(consumer, new MemoryCheckpointStore());
+  for await (const partition of processor.partitions({ error: console.error })) void drain(partition);
+  const { total }: { readonly total: number } = await processor.lag();
+  console.log(total);
+}
+
+async function drain(partition: PartitionReader): Promise<CloseReason> {
+  for await (const event of partition) console.log(event.body.byteLength);
+  return partition.closed;
 }
