@@ -46,6 +46,7 @@ pub use dialect::received::{LastEnqueued, ReceivedEvent};
 pub use error::{Error, ErrorKind};
 pub use model::connection_string::ConnectionString;
 pub use model::position::StartPosition;
+pub use model::publishing::PublishingState;
 pub use model::retry::RetryOptions;
 pub use model::value::{Symbol, Timestamp, Uuid, Value};
 pub use producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};

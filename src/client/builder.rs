@@ -11,6 +11,7 @@ use super::endpoint::{Namespace, endpoint};
 use super::options::{ClientOptions, Transport};
 use crate::error::{Error, ErrorKind, shown};
 use crate::model::connection_string::{ConnectionString, Credential, Scheme, authority, parse_authority};
+use crate::model::publishing::PublishingState;
 use crate::model::retry::RetryOptions;
 use crate::model::value::Uuid;
 use crate::runtime::{Trust, random_bytes};
@@ -44,13 +45,24 @@ pub(crate) struct Setup {
     provider: Option<Arc<dyn TokenProvider>>,
     credential: Option<Credential>,
     pub(crate) options: ClientOptions,
+    /// Whether a producer numbers its events.
+    pub(crate) idempotent: bool,
+    /// Where it goes on, by partition.
+    pub(crate) publishing: Vec<(String, PublishingState)>,
     /// What dialling needs to know, besides certificates.
     pub(crate) trust: Trust,
 }
 
+/// What some clients are told and others are not.
+pub(crate) struct Extras {
+    pub(crate) consumer_group: Option<String>,
+    pub(crate) idempotent: bool,
+    pub(crate) publishing: Vec<(String, PublishingState)>,
+}
+
 /// What a builder can make.
 pub(crate) trait FromClient {
-    fn from_client(client: Client, consumer_group: Option<String>) -> Result<Self, Error>
+    fn from_client(client: Client, extras: Extras) -> Result<Self, Error>
     where
         Self: Sized;
 }
@@ -150,6 +162,10 @@ impl<C> ClientBuilder<C> {
         self.setup.consumer_group = Some(name);
     }
 
+    pub(crate) fn setup_mut(&mut self) -> &mut Setup {
+        &mut self.setup
+    }
+
     /// Makes the client. Nothing is connected yet; the first call that needs a connection makes it.
     ///
     /// # Errors
@@ -183,8 +199,12 @@ impl Setup {
     }
 
     pub(crate) fn build<C: FromClient>(mut self) -> Result<C, Error> {
-        let consumer_group = self.consumer_group.take();
-        C::from_client(Client::new(self.config()?), consumer_group)
+        let extras = Extras {
+            consumer_group: self.consumer_group.take(),
+            idempotent: self.idempotent,
+            publishing: std::mem::take(&mut self.publishing),
+        };
+        C::from_client(Client::new(self.config()?), extras)
     }
 
     fn config(self) -> Result<Config, Error> {

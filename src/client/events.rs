@@ -3,6 +3,7 @@
 use super::driver::{Driver, Line};
 use super::link::{Role, Stage};
 use super::pause;
+use super::sender::Settled;
 use super::shared::Key;
 use super::status::Status;
 use crate::amqp::{AmqpError, Attach, CloseReason, Delivery, Event, LinkId, Outcome, SessionId};
@@ -72,11 +73,11 @@ impl Driver {
                     false
                 }
                 Role::Sender(sending) => match sending.sender.settle(&mut sending.outcomes, retry) {
-                    None => {
+                    Settled { passing: None, has_more } => {
                         link.carried();
-                        false
+                        has_more
                     }
-                    Some(error) => {
+                    Settled { passing: Some(error), .. } => {
                         link.failed += 1;
                         let delay = pause(retry, link.failed, &error);
                         if error.kind() == ErrorKind::ServerBusy {
@@ -181,6 +182,11 @@ impl Driver {
         };
         if is_refused {
             return;
+        }
+        if let Role::Sender(sending) = &link.role
+            && let Err(error) = sending.sender.attached(&attach.properties)
+        {
+            return self.link_failed(key, error, now);
         }
         link.stage = Stage::Live(id);
         let was_up = std::mem::replace(&mut link.was_up, true);

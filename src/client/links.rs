@@ -6,14 +6,14 @@ use super::authorization::Claim;
 use super::driver::{Driver, Line};
 use super::link::{Link, Receiving, Role, Sending, Stage};
 use super::receiver::{Failure, ReceiverSpec};
-use super::sender::Pumped;
+use super::sender::{Pumped, Sender};
 use super::shared::{Key, Registered, closed};
 use super::status::Status;
 use super::watch::Look;
 use crate::amqp::{self, Attach, LinkId, Source, Target};
-use crate::dialect::address::Address;
 use crate::dialect::annotations::{
-    DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, RECEIVER_NAME, RECEIVER_RUNTIME_METRIC,
+    DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, IDEMPOTENT_PRODUCER, RECEIVER_NAME,
+    RECEIVER_RUNTIME_METRIC,
 };
 use crate::dialect::management::PartitionProperties;
 use crate::dialect::rpc::Reply;
@@ -83,6 +83,12 @@ impl Driver {
                 Next::Failed(error) => {
                     self.links[key.index()] = Some(link);
                     self.link_failed(key, error, now);
+                }
+                Next::Anew => {
+                    self.detach(&link);
+                    link.stage = Stage::Waiting;
+                    self.links[key.index()] = Some(link);
+                    self.queue(key);
                 }
                 Next::Stalled => {
                     self.links[key.index()] = Some(link);
@@ -347,7 +353,7 @@ impl Driver {
             }
         }
         let attach = match &link.role {
-            Role::Sender(sending) => sender_attach(&sending.sender.address, &config.identifier),
+            Role::Sender(sending) => sender_attach(&sending.sender, &config.identifier),
             Role::Receiver(receiving) => {
                 receiver_attach(&receiving.receiver.spec, &receiving.position(), &config.identifier)
             }
@@ -381,6 +387,7 @@ impl Driver {
                 let limit = limit.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE);
                 match sending.sender.pump(&mut wire.engine, id, limit) {
                     Pumped::Backlog => self.blocked.push(key),
+                    Pumped::Lost => return Next::Anew,
                     Pumped::Empty if sending.is_drained => {
                         sending.is_drained = false;
                         wire.engine.drained(id);
@@ -456,19 +463,27 @@ enum Next {
     /// Its owner has let it go.
     Leaves,
     Failed(Error),
+    /// It has to be attached once more, to hear what only the service knows.
+    Anew,
     /// Events stay away that are known of.
     Stalled,
     /// The peer does not react to it at all.
     Unresponsive(Error),
 }
 
-fn sender_attach(address: &Address, identifier: &str) -> Attach {
+fn sender_attach(sender: &Sender, identifier: &str) -> Attach {
+    let mut desired_capabilities = vec![Symbol::from_static(GEOREPLICATION)];
+    let numbering = sender.properties();
+    if numbering.is_some() {
+        desired_capabilities.push(Symbol::from_static(IDEMPOTENT_PRODUCER));
+    }
     Attach {
         snd_settle_mode: Some(UNSETTLED),
         rcv_settle_mode: Some(FIRST),
         source: Some(Source { address: Some(identifier.to_owned()), ..Source::default() }),
-        target: Some(Target { address: Some(address.to_string()) }),
-        desired_capabilities: vec![Symbol::from_static(GEOREPLICATION)],
+        target: Some(Target { address: Some(sender.address.to_string()) }),
+        desired_capabilities,
+        properties: numbering.unwrap_or_default(),
         ..Attach::new(link_name(identifier), amqp::Role::Sender)
     }
 }

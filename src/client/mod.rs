@@ -15,11 +15,13 @@ mod events;
 mod link;
 mod links;
 mod management;
+mod numbering;
 mod options;
 mod receiver;
 mod request;
 mod sender;
 mod shared;
+mod slots;
 mod status;
 mod watch;
 mod wire;
@@ -29,10 +31,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::ClientBuilder;
-pub(crate) use builder::FromClient;
 #[cfg(feature = "js")]
 #[allow(unused_imports, reason = "only JavaScript's clients are set up without a builder")]
 pub(crate) use builder::Setup;
+pub(crate) use builder::{Extras, FromClient};
 pub use credential::{AccessToken, TokenProvider};
 pub(crate) use crowd::Crowd;
 #[allow(unused_imports, reason = "the crate's own clients and its command line name it")]
@@ -46,9 +48,11 @@ pub use status::{Health, Status, StatusStream};
 use crate::dialect::address::Address;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind, shown};
+use crate::model::publishing::PublishingState;
 use crate::model::retry::RetryOptions;
 use crate::runtime;
 use config::Config;
+use numbering::Numbering;
 use shared::Shared;
 
 /// A client's end of its connection. The connection is made when something needs it, and closed with the last
@@ -73,7 +77,16 @@ impl Client {
 
     /// A link to send through.
     pub(crate) fn sender(&self, address: Address) -> SenderHandle {
-        SenderHandle::new(&self.0.shared, address)
+        SenderHandle::new(&self.0.shared, address, None)
+    }
+
+    /// A link of an idempotent producer, which goes on where `imported` ended.
+    pub(crate) fn idempotent_sender(
+        &self,
+        address: Address,
+        imported: Option<PublishingState>,
+    ) -> SenderHandle {
+        SenderHandle::new(&self.0.shared, address, Some(Numbering::new(imported)))
     }
 
     /// A link to receive from.

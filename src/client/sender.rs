@@ -4,7 +4,6 @@
 //! and settles outcomes in runs. There is no allocation, channel or task per message. The queue holds
 //! what its callers hold anyway, each waiting for one message, so it needs no bound of its own.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -13,13 +12,18 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::link::attempt_end;
+use super::numbering::{self, Numbering};
 use super::shared::{Key, Shared, Standing, lock};
+use super::slots::{Stage, State, Ticket, Verdict};
 use crate::amqp::{Connection, LinkId, Outcome, Outgoing};
 use crate::dialect::address::Address;
+use crate::dialect::codec::Marks;
 use crate::dialect::conditions;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
+use crate::model::publishing::PublishingState;
 use crate::model::retry::RetryOptions;
+use crate::model::value::{Symbol, Value};
 use crate::runtime;
 
 /// Bytes in the engine above which it is given no more: enough to fill the socket's buffer many times over,
@@ -32,6 +36,10 @@ pub(crate) struct Message {
     pub(crate) format: u32,
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
+    /// Where its numbers have to be written, on a link that numbers.
+    pub(crate) marks: Option<Marks>,
+    /// The first of its numbers, where the link is not to choose.
+    pub(crate) first: Option<i32>,
 }
 
 /// A link to a hub or to one of its partitions, whether it is attached at the moment or not.
@@ -62,6 +70,16 @@ pub(super) enum Pumped {
     NoCredit,
     /// The socket is slow; to be looked at again when it has taken something.
     Backlog,
+    /// The link has to be attached anew: only the service knows how far this producer has come.
+    Lost,
+}
+
+/// What a run of outcomes came to.
+pub(super) struct Settled {
+    /// The error with which the service asked to try something again.
+    pub(super) passing: Option<Error>,
+    /// Something waited for the outcomes before it could leave.
+    pub(super) has_more: bool,
 }
 
 /// How far a failure reaches.
@@ -73,76 +91,13 @@ pub(super) enum Reach {
     All,
 }
 
-struct State {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    /// To be sent, oldest first.
-    queued: VecDeque<Ticket>,
-    /// Slots that somebody waits for.
-    waiting: usize,
-    next_number: u64,
-    /// The earliest attempt's end among the slots, or earlier.
-    earliest: Option<Moment>,
-    /// The largest message the link takes; known once it has been attached.
-    limit: Option<u64>,
-    /// The task knows that there is something to look at.
-    is_marked: bool,
-    is_closing: bool,
-    is_live: bool,
-    is_failing: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Ticket {
-    index: u32,
-    generation: u32,
-}
-
-struct Slot {
-    generation: u32,
-    stage: Stage,
-    /// The order of submission.
-    number: u64,
-    /// `None`: waits for the link only.
-    message: Option<Message>,
-    /// Attempts that failed.
-    failed: u32,
-    attempt_ends: Moment,
-    ends: Option<Moment>,
-    /// It was sent, and the answer never came.
-    is_in_doubt: bool,
-    waker: Option<Waker>,
-}
-
-enum Stage {
-    Free,
-    Queued,
-    Sent,
-    /// Sent, and nobody waits for it any more.
-    Abandoned,
-    Done(Result<(), Error>),
-}
-
 impl SenderHandle {
-    pub(crate) fn new(shared: &Arc<Shared>, address: Address) -> Self {
-        let state = State {
-            slots: Vec::new(),
-            free: Vec::new(),
-            queued: VecDeque::new(),
-            waiting: 0,
-            next_number: 0,
-            earliest: None,
-            limit: None,
-            is_marked: false,
-            is_closing: false,
-            is_live: false,
-            is_failing: false,
-        };
+    pub(crate) fn new(shared: &Arc<Shared>, address: Address, numbering: Option<Numbering>) -> Self {
         let sender = shared.register_sender(|key| Sender {
             shared: shared.clone(),
             key,
             address,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(numbering)),
         });
         SenderHandle(sender)
     }
@@ -161,6 +116,11 @@ impl SenderHandle {
     /// As [`submit`](Self::submit).
     pub(crate) fn attached(&self) -> Result<Submission, Error> {
         Sender::submit(&self.0, None)
+    }
+
+    /// How far the idempotent producer on this link has come, once it has been attached.
+    pub(crate) fn publishing_state(&self) -> Option<PublishingState> {
+        lock(&self.0.state).numbering.as_ref()?.state()
     }
 
     /// The largest message the link takes, once it has been attached.
@@ -228,6 +188,24 @@ impl Sender {
         Standing { is_live: state.is_live, is_wanted, is_failing: state.is_failing && is_wanted }
     }
 
+    /// What the link of an idempotent producer asks for.
+    pub(super) fn properties(&self) -> Option<Vec<(Symbol, Value)>> {
+        Some(lock(&self.state).numbering.as_ref()?.properties())
+    }
+
+    /// The link is attached, and the service has said so with these properties.
+    ///
+    /// # Errors
+    /// When the service does not number on a link that does.
+    pub(super) fn attached(&self, properties: &[(Symbol, Value)]) -> Result<(), Error> {
+        let state = &mut *lock(&self.state);
+        let Some(numbering) = &mut state.numbering else { return Ok(()) };
+        if let Some(last) = numbering.attached(properties)? {
+            state.forget_numbers(|slot, first| !numbering::covers(last, first, slot.count()));
+        }
+        Ok(())
+    }
+
     /// When [`expire`](Self::expire) should be called.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         lock(&self.state).earliest
@@ -236,7 +214,8 @@ impl Sender {
     /// The link is attached: gives the engine as much as it should have.
     pub(super) fn pump(&self, engine: &mut Connection, link: LinkId, limit: u64) -> Pumped {
         let mut wakers = Vec::new();
-        let mut state = lock(&self.state);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         state.limit = Some(limit);
         let pumped = loop {
             let Some(&ticket) = state.queued.front() else { break Pumped::Empty };
@@ -262,6 +241,11 @@ impl Sender {
             if engine.backlog() >= BACKLOG_MARK {
                 break Pumped::Backlog;
             }
+            if let Some(waits) = state.number(ticket) {
+                break waits;
+            }
+            let Some(slot) = state.slot(ticket) else { continue };
+            let (Some(message), first, count) = (&slot.message, slot.first, slot.count()) else { continue };
             let outgoing = Outgoing {
                 token: ticket.into(),
                 message_format: message.format,
@@ -273,18 +257,19 @@ impl Sender {
                 // The link has just gone; its event follows.
                 break Pumped::NoCredit;
             }
-            if let Some(slot) = state.slot(ticket) {
-                slot.stage = Stage::Sent;
+            slot.stage = Stage::Sent;
+            if let (Some(numbering), Some(first)) = (&mut state.numbering, first) {
+                numbering.left(first, count);
             }
             state.queued.pop_front();
         };
-        drop(state);
+        drop(guard);
         wakers.into_iter().for_each(Waker::wake);
         pumped
     }
 
-    /// Settles what the service has decided about. The error with which it asked to try something again.
-    pub(super) fn settle(&self, outcomes: &mut Vec<(u64, Outcome)>, retry: &RetryOptions) -> Option<Error> {
+    /// Settles what the service has decided about.
+    pub(super) fn settle(&self, outcomes: &mut Vec<(u64, Outcome)>, retry: &RetryOptions) -> Settled {
         let mut wakers = Vec::with_capacity(outcomes.len());
         let mut again = Vec::new();
         let mut passing = None;
@@ -292,10 +277,17 @@ impl Sender {
         let now = runtime::now();
         for (token, outcome) in outcomes.drain(..) {
             let ticket = Ticket::from(token);
+            state.answered(ticket, matches!(outcome, Outcome::Accepted));
             let Some(error) = conditions::outcome_error(&outcome) else {
                 wakers.extend(state.finish(ticket, Ok(())));
                 continue;
             };
+            if error.condition() == Some(conditions::OUT_OF_ORDER_SEQUENCE)
+                && let Some(number) = state.wait_for_earlier(ticket)
+            {
+                again.push((number, ticket));
+                continue;
+            }
             match state.failed(ticket, &error, retry, now) {
                 Verdict::Again(number) => again.push((number, ticket)),
                 Verdict::Over(failed) => {
@@ -308,9 +300,10 @@ impl Sender {
             }
         }
         state.requeue(again);
+        let has_more = state.numbering.is_some() && !state.queued.is_empty();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        passing
+        Settled { passing, has_more }
     }
 
     /// An attempt failed for everything within `reach`: what has attempts left is queued again in its old order.
@@ -438,6 +431,11 @@ impl Drop for Submission {
         let mut state = lock(&self.sender.state);
         let Some(slot) = state.slot(self.ticket) else { return };
         match slot.stage {
+            Stage::Sent | Stage::Queued if slot.first.is_some() => {
+                slot.is_orphan = true;
+                slot.waker = None;
+                state.waiting -= 1;
+            }
             // Its outcome may still come; the slot must not be another's by then.
             Stage::Sent => {
                 slot.stage = Stage::Abandoned;
@@ -451,140 +449,6 @@ impl Drop for Submission {
             }
             _ => state.release(self.ticket),
         }
-    }
-}
-
-enum Verdict {
-    /// There are attempts left.
-    Again(u64),
-    /// There are none; how many there were.
-    Over(u32),
-    /// Nobody waits any more.
-    Gone,
-}
-
-impl State {
-    fn insert(&mut self, message: Option<Message>, attempt_ends: Moment, ends: Option<Moment>) -> Ticket {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.waiting += 1;
-        self.earliest = Some(self.earliest.map_or(attempt_ends, |earliest| earliest.min(attempt_ends)));
-        let slot = |generation| Slot {
-            generation,
-            stage: Stage::Queued,
-            number,
-            message,
-            failed: 0,
-            attempt_ends,
-            ends,
-            is_in_doubt: false,
-            waker: None,
-        };
-        let ticket = match self.free.pop() {
-            Some(index) => {
-                let place = &mut self.slots[index as usize];
-                *place = slot(place.generation);
-                Ticket { index, generation: place.generation }
-            }
-            None => {
-                self.slots.push(slot(0));
-                Ticket { index: (self.slots.len() - 1) as u32, generation: 0 }
-            }
-        };
-        self.queued.push_back(ticket);
-        ticket
-    }
-
-    fn slot(&mut self, ticket: Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(ticket.index as usize).filter(|slot| slot.generation == ticket.generation)
-    }
-
-    /// The slot's next user gets another ticket, so what comes late for the old one finds nothing.
-    fn release(&mut self, ticket: Ticket) {
-        let Some(slot) = self.slot(ticket) else { return };
-        slot.stage = Stage::Free;
-        slot.message = None;
-        slot.waker = None;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(ticket.index);
-    }
-
-    /// What was sent will not be answered.
-    fn doubt(&mut self, ticket: Ticket) {
-        if let Some(slot) = self.slot(ticket) {
-            slot.is_in_doubt |= matches!(slot.stage, Stage::Sent);
-        }
-    }
-
-    fn finish(&mut self, ticket: Ticket, result: Result<(), Error>) -> Option<Waker> {
-        let slot = self.slot(ticket)?;
-        match slot.stage {
-            Stage::Queued | Stage::Sent => {
-                let result = result.map_err(|error| error.with_outcome_unknown(slot.is_in_doubt));
-                slot.stage = Stage::Done(result);
-                slot.message = None;
-                let waker = slot.waker.take();
-                self.waiting -= 1;
-                waker
-            }
-            Stage::Abandoned => {
-                self.release(ticket);
-                None
-            }
-            Stage::Free | Stage::Done(_) => None,
-        }
-    }
-
-    /// An attempt failed; the next begins at `next`.
-    fn failed(&mut self, ticket: Ticket, error: &Error, retry: &RetryOptions, next: Moment) -> Verdict {
-        let Some(slot) = self.slot(ticket) else { return Verdict::Gone };
-        match slot.stage {
-            Stage::Queued | Stage::Sent => {}
-            Stage::Abandoned => {
-                self.release(ticket);
-                return Verdict::Gone;
-            }
-            Stage::Free | Stage::Done(_) => return Verdict::Gone,
-        }
-        slot.failed += 1;
-        let is_over = !error.is_transient()
-            || slot.failed >= retry.max_attempts
-            || slot.ends.is_some_and(|ends| ends <= next);
-        if is_over {
-            return Verdict::Over(slot.failed);
-        }
-        slot.stage = Stage::Queued;
-        slot.attempt_ends = attempt_end(next, slot.ends, retry);
-        let (number, attempt_ends) = (slot.number, slot.attempt_ends);
-        self.earliest = Some(self.earliest.map_or(attempt_ends, |earliest| earliest.min(attempt_ends)));
-        Verdict::Again(number)
-    }
-
-    /// Puts what is to be sent again where it was: in front of all that was submitted later.
-    fn requeue(&mut self, mut again: Vec<(u64, Ticket)>) {
-        if again.is_empty() {
-            return;
-        }
-        for ticket in std::mem::take(&mut self.queued) {
-            if let Some(number) = self.slot(ticket).map(|slot| slot.number) {
-                again.push((number, ticket));
-            }
-        }
-        again.sort_unstable_by_key(|(number, _)| *number);
-        again.dedup_by_key(|(number, _)| *number);
-        self.queued = again.into_iter().map(|(_, ticket)| ticket).collect();
-    }
-}
-
-impl From<Ticket> for u64 {
-    fn from(ticket: Ticket) -> u64 {
-        u64::from(ticket.generation) << 32 | u64::from(ticket.index)
-    }
-}
-
-impl From<u64> for Ticket {
-    fn from(token: u64) -> Ticket {
-        Ticket { index: token as u32, generation: (token >> 32) as u32 }
     }
 }
 

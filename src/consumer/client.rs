@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reader::{AllPartitions, PartitionReader};
-use crate::client::{Client, ClientBuilder, Diagnosis, FromClient, Health, Needs, StatusStream};
+use crate::client::{Client, ClientBuilder, Diagnosis, Extras, FromClient, Health, Needs, StatusStream};
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind, shown};
@@ -179,7 +179,7 @@ impl ClientBuilder<ConsumerClient> {
 }
 
 impl FromClient for ConsumerClient {
-    fn from_client(client: Client, consumer_group: Option<String>) -> Result<Self, Error> {
+    fn from_client(client: Client, Extras { consumer_group, .. }: Extras) -> Result<Self, Error> {
         let group = consumer_group.unwrap_or_else(|| DEFAULT_CONSUMER_GROUP.to_owned());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '$');
         if group.is_empty() || group.len() > MAX_CONSUMER_GROUP || !group.chars().all(is_plain) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch::{BatchOptions, EventBatch};
 use super::send_all;
 use crate::client::{
-    Client, ClientBuilder, Diagnosis, FromClient, Health, Message, Needs, SenderHandle, StatusStream,
+    Client, ClientBuilder, Diagnosis, Extras, FromClient, Health, Message, Needs, SenderHandle, StatusStream,
 };
 use crate::dialect::address::Address;
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
@@ -15,6 +15,7 @@ use crate::dialect::codec;
 use crate::dialect::event::EventData;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind};
+use crate::model::publishing::PublishingState;
 
 /// Sends events to one event hub.
 ///
@@ -45,6 +46,8 @@ struct Inner {
     /// Links to partitions, made when they are first used.
     /// By id, in its order.
     partitions: Mutex<Vec<(String, Arc<SenderHandle>)>>,
+    /// Where an idempotent producer goes on, by partition; `None`: it is an ordinary one.
+    publishing: Option<Vec<(String, PublishingState)>>,
 }
 
 /// Where events go. By default the service chooses a partition, one after the other.
@@ -105,8 +108,7 @@ impl ProducerClient {
     /// When the future is dropped, an event that is still waiting is not sent. One that has left may be stored.
     #[cfg_attr(not(feature = "js"), tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send(&self, event: impl Into<EventData>) -> Result<(), Error> {
-        let message = encoded(&event.into()).map_err(|error| self.describe(error))?;
-        self.0.hub.submit(message)?.await
+        self.send_with(event, SendOptions::default()).await
     }
 
     /// Sends one event where `options` say.
@@ -123,8 +125,11 @@ impl ProducerClient {
         if let Some(key) = options.partition_key {
             event = event.with_partition_key(key);
         }
-        let message = encoded(&event).map_err(|error| self.describe(error))?;
-        let sent = sender.submit(message)?.await;
+        let message = match self.is_idempotent() {
+            false => encoded(&event),
+            true => numbered(&event, self.limit(&sender).await?),
+        };
+        let sent = sender.submit(message.map_err(|error| self.describe(error))?)?.await;
         self.forget_unknown(&sender, &sent);
         sent
     }
@@ -163,8 +168,8 @@ impl ProducerClient {
             Some(wanted) => wanted,
             None => limit,
         };
-        let inner =
-            codec::EventBatch::new(max_size, route.partition_key).map_err(|error| self.describe(error))?;
+        let inner = new_batch(self.is_idempotent(), max_size, route.partition_key);
+        let inner = inner.map_err(|error| self.describe(error))?;
         Ok(EventBatch { inner, partition_id: route.partition_id })
     }
 
@@ -185,14 +190,60 @@ impl ProducerClient {
     /// As [`send`](Self::send), for all events of the batch together.
     #[cfg_attr(not(feature = "js"), tracing::instrument(level = "debug", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send_batch(&self, batch: EventBatch) -> Result<(), Error> {
+        self.send_message(batch, None).await
+    }
+
+    /// As [`send_batch`](Self::send_batch), with numbers from `first`: of an idempotent producer's events that may have been
+    /// sent before, with the same numbers and in the same batch. What is stored already is not stored again, and no error. Batches
+    /// for a partition leave in the order in which these futures are polled first.
+    #[allow(dead_code, reason = "whoever keeps events sends them again")]
+    pub(crate) async fn send_batch_numbered(&self, batch: EventBatch, first: i32) -> Result<(), Error> {
+        self.send_message(batch, Some(first)).await
+    }
+
+    async fn send_message(&self, batch: EventBatch, first: Option<i32>) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
         }
         let route = SendOptions { partition_id: batch.partition_id, partition_key: None };
         let sender = self.sender(&route, None)?;
-        let sent = sender.submit(batch.inner.finish().into())?.await;
+        let batch = batch.inner.finish();
+        if batch.marks.is_some() != self.is_idempotent() {
+            let message =
+                "the batch is another client's: of an idempotent and an ordinary producer each sends its own";
+            return Err(self.describe(Error::new(ErrorKind::InvalidArgument, message)));
+        }
+        let sent = sender.submit(Message { first, ..batch.into() })?.await;
         self.forget_unknown(&sender, &sent);
         sent
+    }
+
+    /// How far this idempotent producer has come in a partition. Attaches the link, where that has not been done: who the producer is
+    /// is for the service to say.
+    ///
+    /// What is not acknowledged yet is not counted, whether it is stored or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the client is not [idempotent](ClientBuilder::idempotent); whatever keeps the link from
+    /// being made.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn publishing_state(&self, partition_id: &str) -> Result<PublishingState, Error> {
+        if !self.is_idempotent() {
+            let message =
+                "the producer is not idempotent, it numbers nothing: set `idempotent` when it is made";
+            return Err(self.describe(Error::new(ErrorKind::InvalidArgument, message)));
+        }
+        let sender = self.sender(&SendOptions::to_partition(partition_id), None)?;
+        if let Some(state) = sender.publishing_state() {
+            return Ok(state);
+        }
+        let attached = sender.attached()?.await;
+        self.forget_unknown(&sender, &attached);
+        attached?;
+        let missing = || Error::new(ErrorKind::Internal, "the link is attached, but not who its producer is");
+        sender.publishing_state().ok_or_else(missing)
     }
 
     /// Sends any number of events, in as few batches as they need. Events with the same partition key stay in order, and
@@ -218,7 +269,8 @@ impl ProducerClient {
         let sent = match self.limit(&sender).await {
             Ok(limit) => {
                 let events = events.into_iter().map(Into::into);
-                send_all::run(&sender, limit, events, &options, |error| self.describe(error)).await
+                let new_batch = |key| new_batch(self.is_idempotent(), limit, key);
+                send_all::run(&sender, new_batch, events, &options, |error| self.describe(error)).await
             }
             Err(error) => Err(error),
         };
@@ -318,6 +370,11 @@ impl ProducerClient {
         self.0.client.close().await;
     }
 
+    /// Whether events are numbered.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.0.publishing.is_some()
+    }
+
     fn sender(&self, route: &SendOptions, own_key: Option<&str>) -> Result<Arc<SenderHandle>, Error> {
         let invalid = |message: String| Err(self.describe(Error::new(ErrorKind::InvalidArgument, message)));
         match (&route.partition_id, route.partition_key.as_deref(), own_key) {
@@ -328,6 +385,11 @@ impl ProducerClient {
             (None, Some(key), Some(own)) if key != own => {
                 invalid(format!("partition key '{key}' is asked for, but the event has '{own}'"))
             }
+            (None, ..) if self.is_idempotent() => invalid(
+                "an idempotent producer numbers the events of each partition, so it has to be told the partition: give \
+                 `partition_id`, or use a `BufferedProducerClient`, which chooses one"
+                    .to_owned(),
+            ),
             (None, ..) => Ok(self.0.hub.clone()),
             (Some(id), None, None) => {
                 crate::client::check_partition_id(id).map_err(|error| self.describe(error))?;
@@ -337,8 +399,14 @@ impl ProducerClient {
                     Err(place) => place,
                 };
                 let hub = self.event_hub().to_owned();
-                let sender =
-                    Arc::new(self.0.client.sender(Address::HubPartition { hub, partition: id.clone() }));
+                let address = Address::HubPartition { hub, partition: id.clone() };
+                let sender = Arc::new(match &self.0.publishing {
+                    None => self.0.client.sender(address),
+                    Some(publishing) => {
+                        let imported = publishing.iter().find(|(known, _)| known == id);
+                        self.0.client.idempotent_sender(address, imported.map(|(_, state)| *state))
+                    }
+                });
                 partitions.insert(place, (id.clone(), sender.clone()));
                 Ok(sender)
             }
@@ -370,10 +438,60 @@ impl ProducerClient {
     }
 }
 
+impl ClientBuilder<ProducerClient> {
+    /// Has the producer number its events, so that the service stores none twice, however often it has to be sent. Every send then
+    /// names a partition. Each partition's batches are stored in the order in which they were sent.
+    ///
+    /// ```
+    /// # use eventhubs::{ProducerClient, SendOptions};
+    /// # async fn example(connection_string: &str) -> Result<(), eventhubs::Error> {
+    /// let producer = ProducerClient::builder().connection_string(connection_string).idempotent(true).build()?;
+    /// producer.send_with("stored once", SendOptions::to_partition("0")).await?;
+    /// let state = producer.publishing_state("0").await?;
+    /// producer.close().await;
+    ///
+    /// // Later, or elsewhere:
+    /// let producer = ProducerClient::builder().connection_string(connection_string).idempotent(true).publishing_state("0", state);
+    /// producer.build()?.send_with("the next number", SendOptions::to_partition("0")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.setup_mut().idempotent = idempotent;
+        self
+    }
+
+    /// Goes on in a partition where another idempotent producer ended. A higher epoch than the one it had keeps that one out.
+    pub fn publishing_state(mut self, partition_id: impl Into<String>, state: PublishingState) -> Self {
+        let (id, publishing) = (partition_id.into(), &mut self.setup_mut().publishing);
+        publishing.retain(|(known, _)| *known != id);
+        publishing.push((id, state));
+        self
+    }
+}
+
 impl FromClient for ProducerClient {
-    fn from_client(client: Client, _consumer_group: Option<String>) -> Result<Self, Error> {
+    fn from_client(client: Client, Extras { idempotent, publishing, .. }: Extras) -> Result<Self, Error> {
+        let invalid = |message: String| {
+            let error = Error::new(ErrorKind::InvalidArgument, message);
+            Err(error.with_operation("make a client"))
+        };
+        if !idempotent && !publishing.is_empty() {
+            return invalid("a publishing state is given, but the producer is not idempotent".to_owned());
+        }
+        for (id, state) in &publishing {
+            crate::client::check_partition_id(id)?;
+            if state.sequence_number < -1 {
+                let number = state.sequence_number;
+                return invalid(format!(
+                    "the publishing state of partition '{id}' has sequence number {number}; the smallest is -1, before the first event"
+                ));
+            }
+        }
         let hub = client.sender(Address::Hub { hub: client.hub().to_owned() });
-        Ok(ProducerClient(Arc::new(Inner { hub: Arc::new(hub), partitions: Mutex::default(), client })))
+        let publishing = idempotent.then_some(publishing);
+        let partitions = Mutex::default();
+        Ok(ProducerClient(Arc::new(Inner { hub: Arc::new(hub), partitions, client, publishing })))
     }
 }
 
@@ -384,12 +502,30 @@ impl fmt::Debug for ProducerClient {
 }
 
 fn encoded(event: &EventData) -> Result<Message, Error> {
-    Ok(Message { format: 0, head: codec::encode_event(event)?, body: bytes::Bytes::new() })
+    let head = codec::encode_event(event)?;
+    Ok(Message { format: 0, head, body: bytes::Bytes::new(), marks: None, first: None })
+}
+
+/// A single event with numbers is a batch of one, as those are what has places for them.
+fn numbered(event: &EventData, limit: u64) -> Result<Message, Error> {
+    let mut batch = codec::EventBatch::numbered(limit, event.partition_key().map(str::to_owned))?;
+    if !batch.try_add(event)? {
+        return Err(send_all::too_large(event, limit));
+    }
+    Ok(batch.finish().into())
+}
+
+fn new_batch(is_idempotent: bool, limit: u64, key: Option<String>) -> Result<codec::EventBatch, Error> {
+    match is_idempotent {
+        true => codec::EventBatch::numbered(limit, key),
+        false => codec::EventBatch::new(limit, key),
+    }
 }
 
 impl From<codec::EncodedBatch> for Message {
     fn from(batch: codec::EncodedBatch) -> Self {
-        Message { format: batch.message_format, head: batch.head, body: batch.body }
+        let codec::EncodedBatch { head, body, message_format: format, marks, .. } = batch;
+        Message { format, head, body, marks, first: None }
     }
 }
 

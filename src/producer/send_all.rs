@@ -17,7 +17,7 @@ const WINDOW: u64 = 32 * 1024 * 1024;
 /// Sends all `events` through `sender`; how many there were.
 pub(super) async fn run(
     sender: &SenderHandle,
-    limit: u64,
+    new_batch: impl Fn(Option<String>) -> Result<EventBatch, Error>,
     events: impl Iterator<Item = EventData>,
     options: &SendOptions,
     describe: impl Fn(Error) -> Error,
@@ -25,7 +25,7 @@ pub(super) async fn run(
     let mut events = events.enumerate().peekable();
     let mut sent = 0;
     while events.peek().is_some() {
-        let groups = next_window(&mut events, limit, options)
+        let groups = next_window(&mut events, &new_batch, options)
             .map_err(|(index, error)| describe(error).with_event_index(index))?;
         let count: usize = groups.iter().flat_map(|group| &group.batches).map(|batch| batch.len).sum();
         together(sender, groups.into_iter().flat_map(Group::into_runs).collect()).await?;
@@ -144,7 +144,7 @@ impl ByKey {
 
 fn next_window(
     events: &mut impl Iterator<Item = (usize, EventData)>,
-    limit: u64,
+    new_batch: &impl Fn(Option<String>) -> Result<EventBatch, Error>,
     options: &SendOptions,
 ) -> Result<Vec<Group>, (usize, Error)> {
     let mut groups: Vec<(EventBatch, Vec<EncodedBatch>)> = Vec::new();
@@ -156,7 +156,7 @@ fn next_window(
         let group = match by_key.get(key.as_deref(), &groups) {
             Some(group) => group,
             None => {
-                groups.push((EventBatch::new(limit, key).map_err(failed)?, Vec::new()));
+                groups.push((new_batch(key).map_err(failed)?, Vec::new()));
                 by_key.push(&groups);
                 groups.len() - 1
             }
@@ -165,9 +165,9 @@ fn next_window(
         let before = batch.size();
         if !batch.try_add(&event).map_err(failed)? {
             let key = batch.partition_key().map(str::to_owned);
-            let mut fresh = EventBatch::new(limit, key).map_err(failed)?;
+            let mut fresh = new_batch(key).map_err(failed)?;
             if !fresh.try_add(&event).map_err(failed)? {
-                return Err(failed(too_large(&event, limit)));
+                return Err(failed(too_large(&event, fresh.max_size())));
             }
             encoded += fresh.size();
             full.push(std::mem::replace(batch, fresh).finish());
@@ -203,7 +203,7 @@ fn key_of(event: &EventData, options: &SendOptions) -> Result<Option<String>, Er
 }
 
 /// The error for an event that does not fit an empty batch.
-fn too_large(event: &EventData, limit: u64) -> Error {
+pub(super) fn too_large(event: &EventData, limit: u64) -> Error {
     match codec::encode_event(event) {
         Ok(encoded) => codec::too_large(encoded.len() as u64, limit),
         Err(error) => error,
@@ -219,7 +219,7 @@ mod tests {
         limit: u64,
         options: &SendOptions,
     ) -> Result<Vec<Group>, (usize, Error)> {
-        next_window(&mut events.into_iter().enumerate(), limit, options)
+        next_window(&mut events.into_iter().enumerate(), &|key| EventBatch::new(limit, key), options)
     }
 
     fn keyed(key: &str, bytes: usize) -> EventData {
@@ -271,7 +271,9 @@ mod tests {
     #[test]
     fn memory_is_bounded_however_many_events_there_are() {
         let mut endless = (0..).map(|index| (index, EventData::from(vec![0; 1024 * 1024])));
-        let groups = next_window(&mut endless, 2 * 1024 * 1024, &SendOptions::default()).unwrap();
+        let groups =
+            next_window(&mut endless, &|key| EventBatch::new(2 * 1024 * 1024, key), &SendOptions::default())
+                .unwrap();
         let bytes: usize = groups.iter().flat_map(|group| &group.batches).map(|batch| batch.body.len()).sum();
         assert!(bytes as u64 <= WINDOW + 2 * 1024 * 1024);
     }

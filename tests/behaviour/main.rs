@@ -9,6 +9,7 @@ mod diagnosis;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod idempotent;
 mod management;
 mod native_only;
 mod outcomes;

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::numbering::{self, Marks};
 use super::{check, invalid, least_size, put_annotations, put_event};
 use crate::dialect::annotations::{BATCH_FORMAT, DEFAULT_MAX_MESSAGE_SIZE};
 use crate::dialect::event::EventData;
@@ -33,6 +34,8 @@ pub struct EventBatch {
     body: BytesMut,
     len: usize,
     max_size: u64,
+    /// Where an idempotent producer's numbers will stand.
+    marks: Option<Marks>,
 }
 
 /// A batch, ready to be sent, as often as necessary.
@@ -46,6 +49,8 @@ pub struct EncodedBatch {
     pub message_format: u32,
     /// How many events there are.
     pub len: usize,
+    /// Where an idempotent producer's numbers have to be written before it is sent.
+    pub marks: Option<Marks>,
 }
 
 impl EventBatch {
@@ -54,12 +59,25 @@ impl EventBatch {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the key is too long.
     pub fn new(max_size: u64, partition_key: Option<String>) -> Result<Self, Error> {
+        Self::build(max_size, partition_key, false)
+    }
+
+    /// As [`new`](Self::new), with room for an idempotent producer's numbers.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn numbered(max_size: u64, partition_key: Option<String>) -> Result<Self, Error> {
+        Self::build(max_size, partition_key, true)
+    }
+
+    fn build(max_size: u64, partition_key: Option<String>, is_numbered: bool) -> Result<Self, Error> {
         if let Some(key) = &partition_key {
             partition::check_key(key)?;
         }
         let max_size = if max_size == 0 { DEFAULT_MAX_MESSAGE_SIZE } else { max_size }.min(MAX_BATCH_BYTES);
         let mut head = BytesMut::new();
-        put_annotations(&mut head, partition_key.as_deref(), &[]);
+        put_annotations(&mut head, partition_key.as_deref(), &[], is_numbered);
+        let envelope = numbering::places(&head) as u32;
         Ok(EventBatch {
             partition_key,
             keeps_keys: false,
@@ -67,6 +85,7 @@ impl EventBatch {
             body: BytesMut::with_capacity(max_size.min(FIRST_ROOM) as usize),
             len: 0,
             max_size,
+            marks: is_numbered.then(|| Marks { envelope, events: Vec::new() }),
         })
     }
 
@@ -94,14 +113,16 @@ impl EventBatch {
         self.body.put_slice(&WIDE_DATA);
         self.body.put_u32(0);
         let key = if self.keeps_keys { event.partition_key() } else { self.partition_key.as_deref() };
-        put_event(&mut self.body, event, key);
+        put_event(&mut self.body, event, key, self.marks.is_some());
         let len = self.body.len() - event_start;
+        let mut event_start = event_start;
         match u8::try_from(len) {
             Ok(len) => {
                 self.body.copy_within(event_start.., event_start - WIDER);
                 self.body.truncate(self.body.len() - WIDER);
                 self.body[start..start + 4].copy_from_slice(&SMALL_DATA);
                 self.body[start + 4] = len;
+                event_start -= WIDER;
             }
             Err(_) => self.body[start + 4..start + 8].copy_from_slice(&(len as u32).to_be_bytes()),
         }
@@ -110,6 +131,9 @@ impl EventBatch {
             return Ok(false);
         }
         self.len += 1;
+        if let Some(marks) = &mut self.marks {
+            marks.events.push((event_start + numbering::places(&self.body[event_start..])) as u32);
+        }
         Ok(true)
     }
 
@@ -145,6 +169,7 @@ impl EventBatch {
             body: self.body.freeze(),
             message_format: BATCH_FORMAT,
             len: self.len,
+            marks: self.marks,
         }
     }
 

@@ -2,12 +2,14 @@
 
 mod batch;
 mod decode;
+mod numbering;
 mod publication;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use batch::{EncodedBatch, EventBatch};
 pub use decode::decode_event;
+pub use numbering::Marks;
 pub use publication::{Numbers, Publication, Stamp, Stored};
 
 use super::annotations::PARTITION_KEY;
@@ -33,7 +35,7 @@ pub fn encode_event(event: &EventData) -> Result<Bytes, Error> {
         return Err(too_large(least as u64, MAX_EVENT_BYTES as u64));
     }
     let mut out = BytesMut::with_capacity(least + 64);
-    put_event(&mut out, event, event.partition_key());
+    put_event(&mut out, event, event.partition_key(), false);
     Ok(out.freeze())
 }
 
@@ -92,9 +94,9 @@ fn least_size(event: &EventData) -> usize {
     }
 }
 
-/// Appends an encoded event; `key` is its partition key.
-fn put_event(out: &mut BytesMut, event: &EventData, key: Option<&str>) {
-    put_annotations(out, key, event.annotations());
+/// Appends an encoded event; `key` is its partition key. With `places`, numbers can be written into it later.
+fn put_event(out: &mut BytesMut, event: &EventData, key: Option<&str>, places: bool) {
+    put_annotations(out, key, event.annotations(), places);
     if let Some(properties) = event.properties() {
         message::put_properties(out, properties);
     }
@@ -119,13 +121,17 @@ fn put_event(out: &mut BytesMut, event: &EventData, key: Option<&str>) {
 }
 
 /// Appends message annotations; nothing when there are none.
-fn put_annotations(out: &mut BytesMut, key: Option<&str>, others: &[(Symbol, Value)]) {
-    let count = others.len() + usize::from(key.is_some());
+fn put_annotations(out: &mut BytesMut, key: Option<&str>, others: &[(Symbol, Value)], places: bool) {
+    let numbers = if places { numbering::COUNT } else { 0 };
+    let count = others.len() + usize::from(key.is_some()) + numbers;
     if count == 0 {
         return;
     }
     out.put_slice(MESSAGE_ANNOTATIONS);
     encode::compound(out, 0xc1, 0xd1, count * 2, |out| {
+        if places {
+            numbering::put_places(out);
+        }
         if let Some(key) = key {
             encode::symbol(out, &Symbol::from_static(PARTITION_KEY));
             encode::string(out, key);

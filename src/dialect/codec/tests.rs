@@ -209,7 +209,7 @@ fn envelopes_of_other_clients_are_taken_apart() {
 fn an_events_own_key_counts_before_the_envelopes() {
     let own = encode_event(&EventData::from("a").with_partition_key("own")).unwrap();
     let mut envelope = BytesMut::new();
-    put_annotations(&mut envelope, Some("outer"), &[]);
+    put_annotations(&mut envelope, Some("outer"), &[], false);
     message::put_data(&mut envelope, &own);
     for body in [&encode_event(&EventData::from("b")).unwrap(), &own] {
         message::put_data(&mut envelope, body);
@@ -322,7 +322,7 @@ proptest! {
         for event in events {
             let before = batch.size();
             let mut alone = BytesMut::new();
-            put_event(&mut alone, &event, key.as_deref());
+            put_event(&mut alone, &event, key.as_deref(), false);
             let cost = alone.len() + if alone.len() <= 255 { 5 } else { 8 };
             if batch.try_add(&event).unwrap() {
                 prop_assert_eq!(batch.size(), before + cost as u64);
@@ -354,7 +354,7 @@ proptest! {
         let (key, publisher) = ("k".repeat(key_len), "p".repeat(publisher_len));
         let others: Vec<_> = (0..others).map(|n| (Symbol::from(n.to_string()), Value::Null)).collect();
         let mut payload = BytesMut::new();
-        put_annotations(&mut payload, Some(&key), &others);
+        put_annotations(&mut payload, Some(&key), &others, false);
         message::put_data(&mut payload, b"hi");
         let mut publication = Publication::parse(&payload.freeze(), 0).unwrap();
         publication.set_publisher(&publisher);

@@ -13,6 +13,8 @@ mod diagnosis;
 mod faults;
 #[path = "../../harness/mod.rs"]
 mod harness;
+#[path = "../../behaviour/idempotent.rs"]
+mod idempotent;
 #[path = "../../behaviour/management.rs"]
 mod management;
 #[path = "../../behaviour/outcomes/mod.rs"]

@@ -22,8 +22,8 @@ const MUTATIONS: [Mutation; 7] = [
     Mutation {
         name: "drop one disposition in 64",
         file: "src/client/sender.rs",
-        from: "let ticket = Ticket::from(token);\n            let Some(error)",
-        to: "let ticket = Ticket::from(token);\n            if state.next_number % 64 == 7 { continue; }\n            let Some(error)",
+        from: "let ticket = Ticket::from(token);\n            state.answered",
+        to: "let ticket = Ticket::from(token);\n            if state.next_number % 64 == 7 { continue; }\n            state.answered",
     },
     Mutation {
         name: "resume one event too early",
@@ -51,7 +51,7 @@ const MUTATIONS: [Mutation; 7] = [
     },
     Mutation {
         name: "send again in another order",
-        file: "src/client/sender.rs",
+        file: "src/client/slots.rs",
         from: "again.sort_unstable_by_key(|(number, _)| *number);",
         to: "again.sort_unstable_by_key(|(number, _)| *number ^ 1);",
     },
