@@ -37,6 +37,7 @@ impl Process {
     }
 
     /// `kill -9`.
+    #[allow(dead_code, reason = "not every test ends one early")]
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
