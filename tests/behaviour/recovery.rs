@@ -490,6 +490,7 @@ async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
     assert_eq!(told[at..at + 3], ["stalled", "disconnected", "reconnecting"], "{told:?}");
 }
 
+/// Seeds 976, 3438 and 3501 of the simulation: one way of the connection was dead, and questions were asked there again and again.
 #[test]
 async fn a_question_that_stays_unanswered_is_asked_again_on_another_connection() {
     let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
@@ -506,6 +507,30 @@ async fn a_question_that_stays_unanswered_is_asked_again_on_another_connection()
     assert_eq!(properties.partition_ids.len(), 2);
 }
 
+/// Seed 45 of the simulation: what the client said did not arrive, what the service said did.
+#[test]
+async fn a_token_that_stays_unanswered_is_put_again_on_another_connection() {
+    let peer = Peer::start(|_, seen: Seen<'_>| match seen.event {
+        Event::Delivery { link, .. }
+            if seen.connection == 1 && seen.state.address(*link).as_deref() == Some("$cbs") =>
+        {
+            Then::Handled
+        }
+        _ => Then::AsUsual,
+    })
+    .await;
+    let retry = RetryOptions { attempt_timeout: Duration::from_millis(300), max_attempts: 2, ..impatient() };
+    let producer = producer_of(&peer, retry);
+    let mut statuses = producer.status();
+    soon(producer.send("x")).await.unwrap();
+    let mut told = Vec::new();
+    while told.last() != Some(&"token-refreshed") {
+        told.push(soon(statuses.next()).await.unwrap().code());
+    }
+    assert!(told.ends_with(&["reconnecting", "connecting", "connected", "token-refreshed"]), "{told:?}");
+}
+
+/// Seeds 5033, 5522 and 6751 of the simulation.
 #[test]
 async fn a_sender_that_is_given_up_on_is_no_trouble_any_more() {
     let peer = peer_that_hangs_up().await;

@@ -88,6 +88,41 @@ impl Machine for Scripted {
     }
 }
 
+/// Has said what it has to say too late, and can do no more about it.
+struct Late {
+    words: Option<Bytes>,
+    ticks: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Machine for Late {
+    fn feed(&mut self, _: Bytes, _: Now) {}
+
+    fn poll_output(&mut self, _: Now) -> Option<Bytes> {
+        let words = self.words.as_mut()?;
+        let next = words.split_to(words.len().min(1000));
+        if words.is_empty() {
+            self.words = None;
+        }
+        Some(next)
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        self.words.as_ref().map(|_| Moment::ORIGIN)
+    }
+
+    fn tick(&mut self, _: Now) {
+        self.ticks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.words.is_none()
+    }
+
+    fn backlog(&self) -> usize {
+        0
+    }
+}
+
 fn start(machine: impl Machine + Send + 'static, socket: DuplexStream) -> JoinHandle<io::Result<()>> {
     let wire = StreamWire::new(socket, Bytes::new());
     tokio::spawn(drive(machine, wire, Arc::default(), Clock::start()))
@@ -186,6 +221,26 @@ async fn a_deadline_is_kept_although_nothing_arrives() {
     let mut word = [0; 5];
     near.read_exact(&mut word).await.unwrap();
     assert_eq!(&word, b"woken");
+}
+
+/// Seeds 4656, 5081 and 8652 of the simulation.
+#[tokio::test]
+async fn last_words_that_find_no_room_in_the_socket_wait_for_it_asleep() {
+    let (mut near, far) = duplex(100);
+    let ticks = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let driver = start(Late { words: Some(Bytes::from(vec![7; 5000])), ticks: ticks.clone() }, far);
+    while ticks.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let ticks = ticks.load(Ordering::SeqCst);
+    assert!(ticks < 100, "it was woken {ticks} times");
+    let mut words = Vec::new();
+    near.read_to_end(&mut words).await.unwrap();
+    assert_eq!(words.len(), 5000);
+    driver.await.unwrap().unwrap();
 }
 
 #[tokio::test]
