@@ -16,12 +16,6 @@ use super::listener::Listener;
 use super::plan::ConsumerPlan;
 use super::{PARTITIONS, Scene};
 
-/// Whether a connection counts as lost on which the watchdog's question is not answered.
-const UNANSWERED_IS_LOST: bool = true;
-
-/// Whether a stream that begins at the end knows where that was, even when the service did not answer at first.
-const LATEST_IS_KEPT: bool = true;
-
 struct Consumer {
     number: u32,
     client: ConsumerClient,
@@ -66,14 +60,9 @@ pub async fn work(number: u32, plan: ConsumerPlan, scene: Scene) {
         Err(error) => return scene.wrong(format!("no client is made: {error}")),
     };
     let listener = Listener::to(100 + u64::from(number), client.status());
-    let patience = match UNANSWERED_IS_LOST {
-        true => {
-            (options.idle_timeout * 2).max(options.stall_timeout * 12)
-                + options.retry.attempt_timeout
-                + Duration::from_secs(30)
-        }
-        false => super::RECOVERY,
-    };
+    let patience = (options.idle_timeout * 2).max(options.stall_timeout * 12)
+        + options.retry.attempt_timeout
+        + Duration::from_secs(30);
     let _ = spawn("watches", watch(number, patience, listener, scene.clone()));
     sleep(plan.delay).await;
     let mut random = plan.random;
@@ -141,29 +130,60 @@ async fn close(client: &ConsumerClient, number: u32, scene: &Scene) {
 impl Consumer {
     async fn read(self, partitions: Option<Vec<u32>>, mut random: Random) {
         let ids = partitions.clone().unwrap_or_else(|| (0..PARTITIONS).collect());
-        let starts: Vec<Start> = ids.iter().map(|partition| self.start(*partition, &mut random)).collect();
-        let stream = loop {
+        let mut starts: Vec<Start> =
+            ids.iter().map(|partition| self.start(*partition, &mut random)).collect();
+        let mut readings: Vec<usize> = Vec::new();
+        loop {
+            let Some(stream) = self.open_some_time(partitions.as_deref(), &ids, &starts).await else {
+                return;
+            };
+            self.begins(&ids, &starts, &mut readings);
+            if self.take(stream, &ids, &readings, &mut random).await {
+                return;
+            }
+            for (start, reading) in starts.iter_mut().zip(&readings) {
+                if let Some(last) = self.scene.ledger.borrow().last_taken(*reading) {
+                    let next = Some(last + 1);
+                    let position = StartPosition::sequence_number(last);
+                    *start = Start { position, least: last + 1, most: next };
+                }
+            }
+        }
+    }
+
+    /// A stream has been opened: the first, or one that goes on where another failed.
+    fn begins(&self, ids: &[u32], starts: &[Start], readings: &mut Vec<usize>) {
+        let mut ledger = self.scene.ledger.borrow_mut();
+        let is_first = readings.is_empty();
+        for (at, (partition, start)) in ids.iter().zip(starts).enumerate() {
+            let last = || self.scene.service.store().last_sequence(*partition);
+            let most = start.most.unwrap_or_else(|| last() + 1);
+            match is_first {
+                true => readings.push(ledger.reads(self.number, *partition, start.least, most)),
+                false => ledger.goes_on(readings[at], most),
+            }
+        }
+    }
+
+    /// Opens a stream, however often that fails.
+    async fn open_some_time(
+        &self,
+        partitions: Option<&[u32]>,
+        ids: &[u32],
+        starts: &[Start],
+    ) -> Option<EventStream> {
+        loop {
             let started = now();
             let is_settled = self.scene.ledger.borrow().is_settled(started);
-            let opened = self.open(partitions.as_deref(), &ids, &starts).await;
+            let opened = self.open(partitions, ids, starts).await;
             self.scene.ledger.borrow_mut().check_time("opening a stream", started, self.open_deadline());
             match opened {
-                Ok(stream) => break stream,
-                Err(_) if self.scene.done.is_given() => return,
+                Ok(stream) => return Some(stream),
+                Err(_) if self.scene.done.is_given() => return None,
                 Err(error) => self.failed(&error, is_settled),
             }
             sleep(Duration::from_millis(100)).await;
-        };
-        let readings: Vec<usize> = ids
-            .iter()
-            .zip(&starts)
-            .map(|(partition, start)| {
-                let most =
-                    start.most.unwrap_or_else(|| self.scene.service.store().last_sequence(*partition) + 1);
-                self.scene.ledger.borrow_mut().reads(self.number, *partition, start.least, most)
-            })
-            .collect();
-        self.take(stream, &ids, &readings, &mut random).await;
+        }
     }
 
     async fn open(
@@ -193,7 +213,14 @@ impl Consumer {
         }
     }
 
-    async fn take(&self, mut stream: EventStream, ids: &[u32], readings: &[usize], random: &mut Random) {
+    /// Takes events until all is done; whether it is. If not, the stream has failed for good, as it may.
+    async fn take(
+        &self,
+        mut stream: EventStream,
+        ids: &[u32],
+        readings: &[usize],
+        random: &mut Random,
+    ) -> bool {
         let mut is_closed = false;
         loop {
             let is_settled = self.scene.ledger.borrow().is_settled(now());
@@ -215,9 +242,8 @@ impl Consumer {
                     true => match within(Duration::from_secs(5), next).await {
                         Some(taken) => taken,
                         None => {
-                            return self
-                                .scene
-                                .wrong(format!("a stream of consumer {} does not end", self.number));
+                            self.scene.wrong(format!("a stream of consumer {} does not end", self.number));
+                            return true;
                         }
                     },
                     false => match select(next, pin!(self.scene.done.wait())).await {
@@ -225,7 +251,7 @@ impl Consumer {
                         Either::Right(_) => {
                             // What its client's being closed does to it is seen by some.
                             if random.chance(50) {
-                                return;
+                                return true;
                             }
                             self.client.close().await;
                             is_closed = true;
@@ -243,9 +269,17 @@ impl Consumer {
                 Some(Err(error)) if error.kind() == ErrorKind::Closed && self.scene.done.is_given() => {
                     is_closed = true;
                 }
-                Some(Err(error)) => self.failed(&error, is_settled),
-                None if self.scene.done.is_given() => return,
-                None => return self.scene.wrong(format!("a stream of consumer {} ends", self.number)),
+                Some(Err(error)) => {
+                    self.failed(&error, is_settled);
+                    if self.scene.ledger.borrow().may_end(&error) && !is_closed {
+                        return false;
+                    }
+                }
+                None if self.scene.done.is_given() => return true,
+                None => {
+                    self.scene.wrong(format!("a stream of consumer {} ends", self.number));
+                    return true;
+                }
             }
             let pause = match self.scene.calm.is_given() {
                 true => 0,
@@ -277,7 +311,7 @@ impl Consumer {
     fn failed(&self, error: &Error, is_settled: bool) {
         self.scene.ledger.borrow_mut().figures.failed_reads += 1;
         note("fails", 100 + u64::from(self.number), 0, || error.to_string());
-        if !error.is_transient() {
+        if !error.is_transient() && !self.scene.ledger.borrow().may_end(error) {
             self.scene.wrong(format!(
                 "consumer {}: a passing failure is told as a final one: {error}",
                 self.number
@@ -292,10 +326,7 @@ impl Consumer {
         let events = self.scene.service.store().events(partition);
         let next = events.len() as i64;
         let exactly = |position, first| Start { position, least: first, most: Some(first) };
-        let kind = match random.below(10) {
-            3 | 4 if !LATEST_IS_KEPT && !self.scene.ledger.borrow().is_settled(now()) => 0,
-            kind => kind,
-        };
+        let kind = random.below(10);
         if events.is_empty() || kind < 4 {
             return match kind {
                 3 => Start { position: StartPosition::latest(), least: next, most: None },

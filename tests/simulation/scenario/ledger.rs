@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use eventhubs::model::moment::Moment;
 use eventhubs::simulation::{Store, now};
+use eventhubs::{Error, ErrorKind};
 
 use super::event::Id;
 use super::signal::Signal;
@@ -24,6 +25,10 @@ pub struct Ledger {
     pub may_reorder: bool,
     /// The service stores events twice by itself.
     pub may_duplicate: bool,
+    /// The service tells clients for a while that they have no right to anything, which is for them to believe.
+    pub may_refuse: bool,
+    /// The service tells readers that others have taken their places.
+    pub may_steal: bool,
     calls: Vec<Call>,
     readings: Vec<Reading>,
     goal: Option<Vec<i64>>,
@@ -148,6 +153,24 @@ impl Ledger {
     pub fn reads(&mut self, consumer: u32, partition: u32, least: i64, most: i64) -> usize {
         self.readings.push(Reading { consumer, partition, least, most, events: Vec::new() });
         self.readings.len() - 1
+    }
+
+    /// Another stream takes over from one that has failed for good. If that had not seen an event yet, the other begins anew.
+    pub fn goes_on(&mut self, reading: usize, most: i64) {
+        self.readings[reading].most = most;
+    }
+
+    pub fn last_taken(&self, reading: usize) -> Option<i64> {
+        self.readings[reading].events.last().map(|(last, _)| *last)
+    }
+
+    /// Whether what fails with `error` is not to be tried again by the client itself.
+    pub fn may_end(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Unauthorized => self.may_refuse,
+            ErrorKind::OwnershipLost => self.may_steal,
+            _ => false,
+        }
     }
 
     pub fn takes(&mut self, reading: usize, sequence: i64, id: Option<Id>) {

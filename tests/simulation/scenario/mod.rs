@@ -74,6 +74,8 @@ pub fn run(seed: u64, is_traced: bool) -> Outcome {
     };
     // A partition that is stopped lets nothing in, and what comes later gets in front when it goes on.
     ledger.may_reorder = does(|kind| matches!(kind, FaultKind::Busy | FaultKind::StopPartition));
+    ledger.may_refuse = does(|kind| matches!(kind, FaultKind::RefuseToken { status: 401, .. }));
+    ledger.may_steal = does(|kind| matches!(kind, FaultKind::StealLink));
     ledger.may_duplicate = does(|kind| matches!(kind, FaultKind::Duplicate));
     let ledger = Rc::new(RefCell::new(ledger));
     let own = ledger.clone();

@@ -14,9 +14,6 @@ use super::listener::Listener;
 use super::plan::{Habit, ProducerPlan};
 use super::{PARTITIONS, Scene};
 
-/// Whether a connection counts as lost on which a caller's question is not answered.
-const UNANSWERED_IS_LOST: bool = true;
-
 struct Producer {
     number: u8,
     client: ProducerClient,
@@ -263,7 +260,7 @@ impl Producer {
     fn failed(&self, error: &Error) {
         self.scene.ledger.borrow_mut().figures.failed_calls += 1;
         note("fails", self.number.into(), 0, || error.to_string());
-        if !error.is_transient() {
+        if !error.is_transient() && !self.scene.ledger.borrow().may_end(error) {
             self.scene.wrong(format!(
                 "producer {}: a passing failure is told as a final one: {error}",
                 self.number
@@ -290,10 +287,7 @@ impl Producer {
     async fn timed_any<T>(&self, what: &str, parts: u32, call: impl Future<Output = T>) -> T {
         let started = now();
         let result = call.await;
-        let patience = match what {
-            "asking for properties" if !UNANSWERED_IS_LOST => super::RECOVERY,
-            _ => self.patience * parts,
-        };
+        let patience = self.patience * parts;
         if now() - started > patience && !self.listener.has_told(started) {
             let took = now() - started;
             self.scene.wrong(format!("producer {} is silent while {what} takes {took:?}", self.number));

@@ -67,7 +67,8 @@ impl Gust {
     }
 }
 
-/// Something that passes: what a service says to a client that it will not have back is not among it.
+/// Something that passes. Of what a service says to a client that it will not have back there are the two that the ledger can tell
+/// from all others: a token is refused, and a reader's place is taken.
 fn fault(random: &mut Random) -> Fault {
     const PASSING: [&str; 5] = [
         "amqp:link:detach-forced",
@@ -76,10 +77,9 @@ fn fault(random: &mut Random) -> Fault {
         "com.microsoft:server-busy",
         "com.microsoft:timeout",
     ];
-    // `On::Send` strikes one publication and lets those behind it pass, which puts them in front of it.
-    const MOMENTS: [On; 5] = [On::Now, On::Attach, On::Sent, On::Receive, On::Received];
+    const MOMENTS: [On; 6] = [On::Now, On::Attach, On::Send, On::Sent, On::Receive, On::Received];
     let condition = *random.pick(&PASSING);
-    let fault = match random.below(13) {
+    let fault = match random.below(16) {
         0..2 => Fault::lose_ack(),
         2 => Fault::lose_ack().then_drop(),
         3 => Fault::duplicate(),
@@ -87,9 +87,12 @@ fn fault(random: &mut Random) -> Fault {
         5..8 => Fault::detach(condition).on(*random.pick(&MOMENTS)),
         8 => Fault::end(condition).on(*random.pick(&MOMENTS)),
         9 => Fault::close(condition).on(*random.pick(&MOMENTS)),
-        10 => Fault::refuse_token(*random.pick(&[500, 503])),
+        10 => Fault::refuse_token(*random.pick(&[401, 500, 503])),
         11 => Fault::stop_partition(),
-        _ => Fault::expire_token(),
+        12 => Fault::expire_token(),
+        // Not when a link is attached: who is refused that twice has no right.
+        13 => Fault::expire_token().on(*random.pick(&[On::Send, On::Sent, On::Receive, On::Received])),
+        _ => Fault::steal_link().on(*random.pick(&[On::Now, On::Attach, On::Receive, On::Received])),
     };
     let fault = match random.chance(50) && !matches!(fault.occasion(), On::Now | On::Token | On::Always) {
         true => fault.on_partition(random.below(super::PARTITIONS.into()).to_string()),
