@@ -26,6 +26,7 @@ pub mod js;
 pub mod model;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod outbox;
+pub mod processor;
 mod producer;
 mod runtime;
 #[cfg(feature = "simulation")]

@@ -24,8 +24,9 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("outbox", &["producer"]),
     // Stores take the tokens of `client`'s providers.
     ("checkpoint", &["client"]),
+    ("processor", &["consumer", "checkpoint"]),
     ("in_page", &["broker"]),
-    ("simulation", &["producer", "consumer", "broker", "runtime"]),
+    ("simulation", &["producer", "processor", "broker", "runtime"]),
     ("emulator", &["broker", "runtime"]),
     ("cli", &["producer", "consumer", "emulator", "errors"]),
     ("js", &["producer", "consumer"]),

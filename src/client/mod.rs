@@ -3,6 +3,7 @@
 //! [`Client`] is what producers and consumers stand on. Behind it are a letter box ([`shared`]), links as callers
 //! see them ([`sender`], [`receiver`]), and the task ([`driver`]) that owns the socket and the engine.
 
+mod audience;
 mod authorization;
 mod builder;
 mod config;
@@ -30,6 +31,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[allow(unused_imports, reason = "the processor's statuses are told in the same way")]
+pub(crate) use audience::{Audience, Listening};
 pub use builder::ClientBuilder;
 #[cfg(feature = "js")]
 #[allow(unused_imports, reason = "only JavaScript's clients are set up without a builder")]
@@ -73,6 +76,11 @@ impl Client {
     /// The hub that it leads to.
     pub(crate) fn hub(&self) -> &str {
         &self.0.shared.config.hub
+    }
+
+    /// The namespace's host name.
+    pub(crate) fn host(&self) -> &str {
+        &self.0.shared.config.host
     }
 
     /// A link to send through.

@@ -3,16 +3,16 @@
 //! The connection's task tells one [`Board`]; whoever wants to know asks it. Nothing is told per event, and what a listener does
 //! not take is counted instead of kept.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::Stream;
 use futures::stream::FusedStream;
 
+use super::audience::{Audience, Listening};
 use super::shared::lock;
 use crate::error::Error;
 use crate::model::position::StartPosition;
@@ -165,25 +165,11 @@ pub struct Health {
     pub is_healthy: bool,
 }
 
-/// Statuses that may wait to be taken by one listener. A recovery of a hub with 32 partitions says some 40 things.
-const CAPACITY: usize = 256;
-
 /// A stream of what happens to a client. The first item is how it is at present; it ends behind [`Status::Closed`].
 ///
 /// It holds the connection neither up nor back. A listener that does not keep up misses the oldest: [`missed`](Self::missed) says
 /// how many.
-pub struct StatusStream(Arc<Mutex<Listener>>);
-
-#[derive(Default)]
-struct Listener {
-    waiting: VecDeque<Status>,
-    missed: u64,
-    waker: Option<Waker>,
-    /// `Closed` has been put in; nothing follows.
-    is_last_in: bool,
-    has_ended: bool,
-    is_gone: bool,
-}
+pub struct StatusStream(Listening<Status>);
 
 impl StatusStream {
     /// What happens next; `None` when the client was closed.
@@ -191,25 +177,12 @@ impl StatusStream {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Status> {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| self.0.poll(cx)).await
     }
 
     /// How many statuses this stream had no room for, in all.
     pub fn missed(&self) -> u64 {
-        lock(&self.0).missed
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Status>> {
-        let mut listener = lock(&self.0);
-        if let Some(status) = listener.waiting.pop_front() {
-            return Poll::Ready(Some(status));
-        }
-        if listener.is_last_in {
-            listener.has_ended = true;
-            return Poll::Ready(None);
-        }
-        listener.waker = Some(cx.waker().clone());
-        Poll::Pending
+        self.0.missed()
     }
 }
 
@@ -217,19 +190,13 @@ impl Stream for StatusStream {
     type Item = Status;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Status>> {
-        self.poll(cx)
+        self.0.poll(cx)
     }
 }
 
 impl FusedStream for StatusStream {
     fn is_terminated(&self) -> bool {
-        lock(&self.0).has_ended
-    }
-}
-
-impl Drop for StatusStream {
-    fn drop(&mut self) {
-        lock(&self.0).is_gone = true;
+        self.0.has_ended()
     }
 }
 
@@ -250,7 +217,7 @@ struct State {
     is_failing: bool,
     /// By audience.
     expiries: Vec<(String, Timestamp)>,
-    listeners: Vec<Arc<Mutex<Listener>>>,
+    audience: Audience<Status>,
 }
 
 impl Board {
@@ -261,13 +228,12 @@ impl Board {
             last_error: None,
             is_failing: false,
             expiries: Vec::new(),
-            listeners: Vec::new(),
+            audience: Audience::default(),
         }))
     }
 
     /// Something happened. Nothing follows `Closed`.
     pub(super) fn tell(&self, status: Status) {
-        let mut wakers = Vec::new();
         let mut state = lock(&self.0);
         if matches!(state.present, Status::Closed) {
             return;
@@ -292,12 +258,8 @@ impl Board {
             state.present = status.clone();
             state.since = unix_now();
         }
-        state.listeners.retain(|listener| {
-            let mut listener = lock(listener);
-            listener.put(status.clone());
-            wakers.extend(listener.waker.take());
-            !listener.is_gone && !listener.is_last_in
-        });
+        let is_last = matches!(status, Status::Closed);
+        let wakers = state.audience.tell(status, is_last);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -305,15 +267,9 @@ impl Board {
     /// Tells a new listener from now on, beginning with how things are.
     pub(super) fn listen(&self) -> StatusStream {
         let mut state = lock(&self.0);
-        let mut listener = Listener::default();
-        listener.put(state.present.clone());
-        let is_last = listener.is_last_in;
-        let listener = Arc::new(Mutex::new(listener));
-        state.listeners.retain(|listener| !lock(listener).is_gone);
-        if !is_last {
-            state.listeners.push(listener.clone());
-        }
-        StatusStream(listener)
+        let present = state.present.clone();
+        let is_last = matches!(present, Status::Closed);
+        StatusStream(state.audience.listen(present, is_last))
     }
 
     /// A snapshot; `links` counts live, wanted and failing ones.
@@ -334,21 +290,11 @@ impl Board {
     }
 }
 
-impl Listener {
-    fn put(&mut self, status: Status) {
-        if self.waiting.len() >= CAPACITY {
-            self.waiting.pop_front();
-            self.missed += 1;
-        }
-        self.is_last_in = matches!(status, Status::Closed);
-        self.waiting.push_back(status);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
 
+    use super::super::audience::CAPACITY;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -407,12 +353,12 @@ mod tests {
         for _ in 0..100 {
             drop(board.listen());
         }
-        assert!(lock(&board.0).listeners.len() <= 1);
+        assert!(lock(&board.0).audience.len() <= 1);
         let stream = board.listen();
         drop(stream);
         board.tell(Status::Connected);
         board.tell(Status::Connected);
-        assert!(lock(&board.0).listeners.is_empty());
+        assert_eq!(lock(&board.0).audience.len(), 0);
     }
 
     #[test]

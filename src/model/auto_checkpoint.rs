@@ -91,11 +91,16 @@ impl Progress {
 
     /// An event was processed, and all before it. One that was processed before changes nothing.
     pub fn processed(&mut self, event: Checkpoint, now: Moment) {
-        if event.position().is_err() || !self.is_ahead(&event) {
+        self.processed_many(event, 1, now);
+    }
+
+    /// As [`processed`](Self::processed), for so many events up to this one.
+    pub fn processed_many(&mut self, last: Checkpoint, events: u64, now: Moment) {
+        if last.position().is_err() || !self.is_ahead(&last) {
             return;
         }
-        self.ahead = Some(event);
-        self.events = self.events.saturating_add(1);
+        self.ahead = Some(last);
+        self.events = self.events.saturating_add(events);
         self.waiting_since.get_or_insert(now);
         if self.writing.is_some() {
             self.uncovered_since.get_or_insert(now);

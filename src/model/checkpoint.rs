@@ -141,6 +141,8 @@ struct Sighting {
     has_changed: bool,
     /// Since when the partition has had no living owner.
     free_since: Option<Moment>,
+    /// When its owner counts as dead, unless it is seen to change before.
+    dies_at: Option<Moment>,
 }
 
 impl Sightings {
@@ -160,7 +162,8 @@ impl Sightings {
         for id in partition_ids {
             let record = records.get(id.as_str()).copied();
             let mut sighting = Sighting::of(record, now, before.remove(id));
-            let owner = record.filter(|record| sighting.is_alive(record, expiry, now, unix));
+            sighting.dies_at = record.and_then(|record| sighting.death(record, expiry, now, unix));
+            let owner = record.filter(|_| sighting.dies_at.is_some_and(|moment| now < moment));
             sighting.free_since = match owner {
                 Some(_) => None,
                 None => sighting.free_since.or(Some(now)),
@@ -169,6 +172,13 @@ impl Sightings {
             self.0.insert(id.clone(), sighting);
         }
         owners
+    }
+
+    /// When the first of the living owners except `me` counts as dead, if nothing is seen to change before.
+    pub fn next_death(&self, me: &str) -> Option<Moment> {
+        let others =
+            self.0.values().filter(|sighting| sighting.free_since.is_none() && sighting.owner_id != me);
+        others.filter_map(|sighting| sighting.dies_at).min()
     }
 
     /// Whether a partition has had no living owner for so long that those whose share it is do not want it.
@@ -192,20 +202,23 @@ impl Sighting {
                 since: now,
                 has_changed,
                 free_since,
+                dies_at: None,
             },
         }
     }
 
-    fn is_alive(&self, record: &Ownership, expiry: Duration, now: Moment, unix: Timestamp) -> bool {
+    /// When its owner counts as dead, or has; `None` where there is none.
+    fn death(&self, record: &Ownership, expiry: Duration, now: Moment, unix: Timestamp) -> Option<Moment> {
         if record.is_released() {
-            return false;
+            return None;
         }
-        let is_fresh = now - self.since < expiry;
+        let by_change = self.since + expiry;
         if self.has_changed {
-            return is_fresh;
+            return Some(by_change);
         }
-        let age = record.last_modified.map(|time| unix.as_millis().saturating_sub(time.as_millis()));
-        is_fresh && age.is_some_and(|age| u128::try_from(age).unwrap_or(0) < expiry.as_millis())
+        let age = unix.as_millis().saturating_sub(record.last_modified?.as_millis());
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        Some(by_change.min(now + expiry.saturating_sub(age)))
     }
 }
 
@@ -263,6 +276,18 @@ mod tests {
         assert!(watch.sees(&future, 0, 0));
         assert!(watch.sees(&future, 59, 59_000));
         assert!(!watch.sees(&future, 60, 60_000));
+    }
+
+    #[test]
+    fn when_the_next_owner_dies_is_known() {
+        let mut watch = Watch::new();
+        let at = |second| Some(Moment::from_origin(Duration::from_secs(second)));
+        assert!(watch.sees(&record("a", "1", 0), 5, 20_000));
+        assert_eq!((watch.0.next_death("me"), watch.0.next_death("a")), (at(45), None));
+        assert!(watch.sees(&record("a", "2", 21_000), 6, 21_000));
+        assert_eq!(watch.0.next_death("me"), at(66));
+        assert!(!watch.sees(&record("a", "2", 21_000), 66, 81_000));
+        assert_eq!(watch.0.next_death("me"), None);
     }
 
     #[test]

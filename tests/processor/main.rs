@@ -1,0 +1,14 @@
+//! What a group of processors can rely on, through the public interface, against an emulator per test and stores that fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod group;
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "../behaviour/service/mod.rs"]
+#[allow(unused_imports)]
+mod service;
+mod sharing;
+#[path = "../behaviour/support.rs"]
+#[allow(dead_code, unused_imports)]
+mod support;
