@@ -13,7 +13,7 @@ use super::faults::Faults;
 use super::journal::{AppendDone, HubId, Journal, JournalBatch, JournalError, JournalEvent, ProducerRecord};
 use super::log::{Entry, Log};
 use super::namespace::{PartitionInfo, Published};
-use super::producers::{Granted, Misnumbered, Outdone, Producers, Verdict, Wanted};
+use super::producers::{Granted, Misnumbered, Producers, Verdict, Wanted};
 use super::receivers::Receivers;
 use super::sync::{Ack, Letter, Mailbox, lock};
 use crate::amqp::{AmqpError, LinkId};
@@ -187,22 +187,22 @@ impl Partition {
         lock(&self.state).producers.restore(producer);
     }
 
-    /// Lets a link be an idempotent producer; with it the link that was it before. The epoch that is in the way, when there is one.
+    /// Lets a link be an idempotent producer. The epoch that is in the way, when there is one.
     pub(super) fn claim_producer(
         &self,
         wanted: Wanted,
         now: Now,
         fresh: impl FnMut() -> i64,
-    ) -> Result<(Granted, Option<Outdone>), i16> {
+    ) -> Result<Granted, i16> {
         let claimed = lock(&self.state).producers.claim(wanted, now.unix, fresh);
-        let (granted, outdone, record, forgotten) = claimed?;
+        let (granted, record, forgotten) = claimed?;
         if let Some(journal) = &self.store.journal {
             if let Some(forgotten) = forgotten {
                 journal.remove_producer(self.hub, self.number, forgotten);
             }
             journal.put_producer(self.hub, self.number, record);
         }
-        Ok((granted, outdone))
+        Ok(granted)
     }
 
     /// The link of an idempotent producer is gone.

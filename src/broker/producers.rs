@@ -4,14 +4,12 @@
 //! and adopts the answer's: were that the service's last number, it would number anew what it sends again, and what it is all about
 //! would be lost. So a number that is given is echoed, and only a missing one is filled in. A batch of which some events are stored
 //! and others are not is refused as out of order (`ProducerIsRejectedWithPartitionOptionsForInvalidState` of the .NET client's tests
-//! begins five numbers too low with ten events): it is not one that was sent before, since batches are stored whole.
+//! begins five numbers too low with ten events): it is not one that was sent before, since batches are stored whole. A link that
+//! is outdone stays and is told by the refusal of what it sends, which is where the JavaScript client looks for it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::journal::ProducerRecord;
-use super::sync::Mailbox;
-use crate::amqp::LinkId;
 use crate::dialect::codec::Numbers;
 use crate::dialect::conditions::{ARGUMENT_ERROR, OUT_OF_ORDER_SEQUENCE, PRODUCER_EPOCH_STOLEN};
 use crate::model::publishing::{after, distance};
@@ -37,8 +35,6 @@ pub(super) struct Wanted {
     pub(super) id: Option<i64>,
     pub(super) epoch: Option<i16>,
     pub(super) last: Option<i32>,
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) link: LinkId,
 }
 
 /// What it gets.
@@ -49,12 +45,6 @@ pub(super) struct Granted {
     pub(super) last: i32,
     /// Which claim of the partition this is.
     pub(super) claim: u64,
-}
-
-/// A link that another one of the same producer takes the place of.
-pub(super) struct Outdone {
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) link: LinkId,
 }
 
 /// What is to be done with numbered events.
@@ -81,13 +71,8 @@ struct Producer {
     record: ProducerRecord,
     /// The last number that is durable, and how many before it.
     durable: (i32, u32),
-    holder: Option<Holder>,
-}
-
-struct Holder {
-    claim: u64,
-    mailbox: Arc<Mailbox>,
-    link: LinkId,
+    /// Which claim is the producer now, if its link is still there.
+    holder: Option<u64>,
 }
 
 impl Misnumbered {
@@ -131,15 +116,14 @@ impl Producers {
         }
     }
 
-    /// Attaches a producer. `fresh` makes ids for those that have none. What the journal has to keep and what it may forget come
-    /// with it. The epoch that is in the way, when there is one.
-    #[allow(clippy::type_complexity)]
+    /// Attaches a producer; the link that was it before is refused from now on. `fresh` makes ids for those that have none. What
+    /// the journal has to keep and what it may forget come with it. The epoch that is in the way, when there is one.
     pub(super) fn claim(
         &mut self,
         wanted: Wanted,
         now: Timestamp,
         mut fresh: impl FnMut() -> i64,
-    ) -> Result<(Granted, Option<Outdone>, ProducerRecord, Option<i64>), i16> {
+    ) -> Result<(Granted, ProducerRecord, Option<i64>), i16> {
         let id = wanted.id.unwrap_or_else(|| {
             loop {
                 let id = fresh();
@@ -167,19 +151,16 @@ impl Producers {
         producer.record.epoch = epoch;
         producer.record.used = now;
         self.last_claim += 1;
-        let holder = Holder { claim: self.last_claim, mailbox: wanted.mailbox, link: wanted.link };
-        let outdone = producer.holder.replace(holder);
+        producer.holder = Some(self.last_claim);
         let last = wanted.last.unwrap_or(producer.record.last);
         let granted = Granted { id, epoch, last, claim: self.last_claim };
-        let record = producer.record;
-        let outdone = outdone.map(|old| Outdone { mailbox: old.mailbox, link: old.link });
-        Ok((granted, outdone, record, forgotten))
+        Ok((granted, producer.record, forgotten))
     }
 
     /// A link is gone.
     pub(super) fn release(&mut self, id: i64, claim: u64) {
         if let Ok(place) = self.place(id) {
-            self.known[place].holder.take_if(|holder| holder.claim == claim);
+            self.known[place].holder.take_if(|holder| *holder == claim);
         }
     }
 
@@ -188,7 +169,7 @@ impl Producers {
         let Ok(place) = self.place(by.id) else { return Err(Misnumbered::Stolen { epoch: by.epoch }) };
         let producer = &self.known[place];
         let record = &producer.record;
-        if producer.holder.as_ref().is_none_or(|holder| holder.claim != by.claim) {
+        if producer.holder != Some(by.claim) {
             return Err(Misnumbered::Stolen { epoch: record.epoch });
         }
         let Numbers::From { producer_id, epoch, first } = numbers else {

@@ -142,7 +142,7 @@ impl BrokerConnection {
                 self.reader(&reading, link, session, attach, now)
             }
             (address, Role::Sender) if !matches!(address, Address::Receiver { .. }) => {
-                self.publisher(&address, link, session, attach, now)
+                self.publisher(&address, session, attach, now)
             }
             _ => {
                 let text = match attach.role {
@@ -190,7 +190,6 @@ impl BrokerConnection {
     fn publisher(
         &self,
         address: &Address,
-        link: LinkId,
         session: SessionId,
         attach: &Attach,
         now: Now,
@@ -209,7 +208,7 @@ impl BrokerConnection {
             attach.desired_capabilities.iter().any(|known| known.as_str() == IDEMPOTENT_PRODUCER);
         let producer = match (is_idempotent, &partition, &name) {
             (false, ..) => None,
-            (true, Some(partition), None) => Some(self.producer(&hub, partition, link, attach, now)?),
+            (true, Some(partition), None) => Some(self.producer(&hub, partition, attach, now)?),
             (true, ..) => {
                 let text = "An idempotent producer sends to one partition: the link's address must name it.";
                 return Err(self.namespace.tracker().entity_error(NOT_ALLOWED, text, &hub.name, now.unix));
@@ -235,7 +234,6 @@ impl BrokerConnection {
         &self,
         hub: &Hub,
         partition: &Arc<Partition>,
-        link: LinkId,
         attach: &Attach,
         now: Now,
     ) -> Result<ProducerClaim, AmqpError> {
@@ -260,17 +258,12 @@ impl BrokerConnection {
             id: number(PRODUCER_ID, i64::MIN, i64::MAX)?,
             epoch: epoch.and_then(|epoch| epoch.try_into().ok()),
             last: last.and_then(|last| last.try_into().ok()),
-            mailbox: self.mailbox.clone(),
-            link,
         };
         let claimed = partition.claim_producer(wanted, now, || tracker.number());
-        let stolen = |epoch| Misnumbered::Stolen { epoch };
-        let error = |epoch| tracker.entity_error(PRODUCER_EPOCH_STOLEN, stolen(epoch), &entity, now.unix);
-        let (granted, outdone) = claimed.map_err(error)?;
-        if let Some(outdone) = outdone {
-            let error = Box::new(error(granted.epoch));
-            outdone.mailbox.post(Letter::Detach { link: outdone.link, error });
-        }
+        let granted = claimed.map_err(|epoch| {
+            let text = Misnumbered::Stolen { epoch };
+            tracker.entity_error(PRODUCER_EPOCH_STOLEN, text, &entity, now.unix)
+        })?;
         Ok(ProducerClaim { partition: partition.clone(), granted })
     }
 

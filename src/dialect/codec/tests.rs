@@ -411,3 +411,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn numbers_are_written_where_a_numbered_batch_has_left_room_for_them() {
+    let mut batch = EventBatch::numbered(0, Some("k".to_owned())).unwrap();
+    let plain = EventBatch::new(0, Some("k".to_owned())).unwrap();
+    let events = [
+        EventData::from("a"),
+        EventData::from(vec![b'b'; 300]),
+        EventData::from("c").with_annotation("x", "y"),
+    ];
+    for event in &events {
+        assert!(batch.try_add(event).unwrap());
+    }
+    assert!(batch.size() > plain.size());
+    let size = batch.size();
+    let EncodedBatch { mut head, mut body, message_format, marks, .. } = batch.finish();
+    let marks = marks.unwrap();
+    assert_eq!(marks.len(), 3);
+    // Again and again, also while somebody else has hold of the bytes.
+    for first in [7, i32::MAX - 1] {
+        let held = body.clone();
+        let numbers = (0..).map(|index| crate::model::publishing::after(first, index));
+        marks.write(&mut head, &mut body, 0x0102_0304_0506, 9, numbers);
+        assert_ne!(held, body);
+        let payload: Bytes = [&head[..], &body].concat().into();
+        assert_eq!(payload.len() as u64, size);
+        let publication = Publication::parse(&payload, message_format).unwrap();
+        assert_eq!(publication.numbers(), Numbers::From { producer_id: 0x0102_0304_0506, epoch: 9, first });
+        assert_eq!(publication.partition_key(), Some("k"));
+    }
+}
+
+#[test]
+fn numbers_have_the_types_that_the_service_wants() {
+    let mut batch = EventBatch::numbered(0, None).unwrap();
+    assert!(batch.try_add(&EventData::from("a")).unwrap());
+    let EncodedBatch { mut head, mut body, marks, .. } = batch.finish();
+    marks.unwrap().write(&mut head, &mut body, 258, 3, 77..);
+    let annotations: &[u8] = b"\x00\x53\x72\xc1\x73\x06\
+        \xa3\x19com.microsoft:producer-id\x81\0\0\0\0\0\0\x01\x02\
+        \xa3\x1ccom.microsoft:producer-epoch\x61\0\x03\
+        \xa3\x26com.microsoft:producer-sequence-number\x71\0\0\0\x4d";
+    assert_eq!(head, annotations);
+    let event: &[u8] = b"\x00\x53\x75\xa0\x01a";
+    let length = (annotations.len() + event.len()) as u8;
+    assert_eq!(body, [&[0x00, 0x53, 0x75, 0xa0, length], annotations, event].concat());
+}

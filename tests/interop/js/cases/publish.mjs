@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { onEachTransport, read } from "./support.mjs";
+import { fault, onEachTransport, read } from "./support.mjs";
 
 // Key -> partition of 4, by the service's hash.
 const KEYS = { "device-1": "0", "device-2": "2", abcdefghijkl: "1", abcdefghijklm: "3", 日本語: "1" };
@@ -122,18 +122,54 @@ onEachTransport("a buffered producer delivers everything it was given", async (c
   assert.deepEqual(numbers, Array.from({ length: 200 }, (_, n) => n));
 });
 
-onEachTransport("a buffered producer with idempotent retries delivers once", async (clients) => {
+onEachTransport("a buffered producer with idempotent retries delivers once, whatever is lost", async (clients) => {
   const failed = [];
   const producer = clients.bufferedProducer({
     maxWaitTimeInMs: 50,
     enableIdempotentRetries: true,
     onSendEventsErrorHandler: ({ error }) => failed.push(error),
   });
-  for (let number = 0; number < 20; number++) await producer.enqueueEvent({ body: number }, { partitionId: "0" });
-  await producer.flush();
-  for (let number = 20; number < 40; number++) await producer.enqueueEvent({ body: number }, { partitionId: "0" });
-  await producer.flush();
+  const enqueue = async (from, to) => {
+    for (let number = from; number < to; number++) await producer.enqueueEvent({ body: number }, { partitionId: "0" });
+    await producer.flush();
+  };
+  await enqueue(0, 20);
+  // Stored, and the connection breaks before the SDK hears of it: it sends the same numbers again.
+  const heal = await fault({ kind: "lose-ack", then: "drop", entity: clients.hub, times: 1 });
+  await enqueue(20, 40);
+  assert.equal(await heal(), 1);
+  await enqueue(40, 60);
   assert.deepEqual(failed, []);
-  const events = await read(clients, 40, { partition: "0" });
-  assert.deepEqual(events.map((event) => event.body), Array.from({ length: 40 }, (_, n) => n));
+  const events = await read(clients, 60, { partition: "0" });
+  assert.deepEqual(events.map((event) => event.body), Array.from({ length: 60 }, (_, n) => n));
+  const { lastEnqueuedSequenceNumber } = await producer.getPartitionProperties("0");
+  assert.equal(lastEnqueuedSequenceNumber, 59);
+});
+
+onEachTransport("of two idempotent producers that are the same one the higher owner level goes on", async (clients) => {
+  // The options are hidden from the SDK's types, not from its code.
+  const idempotent = (more) => {
+    const producer = clients.producer({});
+    producer._enableIdempotentRetries = true;
+    producer._partitionOptions = more;
+    return producer;
+  };
+  const first = idempotent(undefined);
+  await first.sendBatch([{ body: "a" }, { body: "b" }], { partitionId: "1" });
+  const { producerGroupId, ownerLevel, lastPublishedSequenceNumber } = await first.getPartitionPublishingProperties("1");
+  assert.ok(Number.isSafeInteger(producerGroupId) && producerGroupId > 0);
+  assert.deepEqual([ownerLevel, lastPublishedSequenceNumber], [0, 1]);
+
+  const options = { producerGroupId, ownerLevel: ownerLevel + 1, startingSequenceNumber: lastPublishedSequenceNumber };
+  const second = idempotent({ 1: options });
+  await second.sendBatch([{ body: "c" }], { partitionId: "1" });
+  await assert.rejects(first.sendBatch([{ body: "stolen" }], { partitionId: "1" }), { code: "ProducerDisconnectedError" });
+
+  const third = idempotent({ 1: { ...options, startingSequenceNumber: 1 } });
+  // One event of the list is stored already, one is not.
+  await assert.rejects(third.sendBatch([{ body: "c" }, { body: "d" }], { partitionId: "1" }), {
+    code: "SequenceOutOfOrderError",
+  });
+  const events = await read(clients, 3, { partition: "1" });
+  assert.deepEqual(events.map((event) => event.body), ["a", "b", "c"]);
 });

@@ -147,6 +147,17 @@ export class Reader {
   }
 }
 
+/** Has something go wrong in the emulator. Resolves to what ends it, which tells how often it has struck. */
+export async function fault(what) {
+  if (inPage) {
+    const injected = inPage.faults.inject(what);
+    return async () => injected.end();
+  }
+  const url = `http://localhost:${emulator.port}/$faults`;
+  const { id } = await (await fetch(url, { method: "POST", body: JSON.stringify(what) })).json();
+  return async () => (await (await fetch(`${url}/${id}`, { method: "DELETE" })).json()).hits;
+}
+
 /** The first `count` events. */
 export async function read(clients, count, { consumer = clients.consumer(), ...options } = {}) {
   const reader = clients.reader(consumer, options);
