@@ -10,6 +10,8 @@
  */
 
 export type { Strategy } from "./processor/balance.js";
+export { BlobCheckpointStore } from "./processor/blob-store.js";
+export type { BlobOptions } from "./processor/blob-store.js";
 export type {
   Checkpoint,
   CheckpointStore,
