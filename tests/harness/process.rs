@@ -1,5 +1,7 @@
 //! The program as an emulator in a process of its own: one that can be killed, and whose memory and output are its own.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -37,7 +39,6 @@ impl Process {
     }
 
     /// `kill -9`.
-    #[allow(dead_code, reason = "not every test ends one early")]
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
