@@ -1,7 +1,7 @@
 //! Keeps the connection's claims: which audiences have a token, and when each needs the next.
 //!
-//! The service allows one pair of `$cbs` links per connection and one request at a time on it, so requests
-//! stand in line. A token is renewed well before it expires; when that fails it is tried until it works, and
+//! The service allows one pair of `$cbs` links per connection and one request at a time on it, so tokens
+//! stand in line there; they are made side by side, for whoever makes them may take long. A token is renewed well before it expires; when that fails it is tried until it works, and
 //! the links stay up as long as the old token lasts.
 
 use std::collections::VecDeque;
@@ -33,7 +33,10 @@ pub(super) struct Authorization {
     grants: Vec<Grant>,
     /// Audiences that need a token, in the order in which they asked.
     line: VecDeque<String>,
-    step: Step,
+    making: Vec<Making>,
+    /// What is to be put next.
+    made: VecDeque<(String, AccessToken)>,
+    putting: Option<Putting>,
     /// How much earlier than its end by this machine's clock the service stopped honouring a token, at most so far. Kept across
     /// connections: clocks that differ go on to.
     early: Duration,
@@ -69,21 +72,19 @@ struct Grant {
     life: Duration,
 }
 
-enum Step {
-    Idle,
-    /// The token is being made.
-    Fetching {
-        audience: String,
-        token: BoxFuture<'static, Result<AccessToken, Error>>,
-        until: Moment,
-    },
-    /// The service looks at it.
-    Putting {
-        audience: String,
-        token: AccessToken,
-        id: u64,
-        until: Moment,
-    },
+/// A token that is being made.
+struct Making {
+    audience: String,
+    token: BoxFuture<'static, Result<AccessToken, Error>>,
+    until: Moment,
+}
+
+/// A token that the service looks at.
+struct Putting {
+    audience: String,
+    token: AccessToken,
+    id: u64,
+    until: Moment,
 }
 
 impl Authorization {
@@ -92,7 +93,9 @@ impl Authorization {
             links: RequestLinks::new("$cbs"),
             grants: Vec::new(),
             line: VecDeque::new(),
-            step: Step::Idle,
+            making: Vec::new(),
+            made: VecDeque::new(),
+            putting: None,
             early: Duration::ZERO,
         }
     }
@@ -102,12 +105,14 @@ impl Authorization {
         self.links.reset();
         self.grants.clear();
         self.line.clear();
-        self.step = Step::Idle;
+        self.making.clear();
+        self.made.clear();
+        self.putting = None;
     }
 
-    /// Whether somebody stands in line and nobody is being served.
+    /// Whether [`drive`](Self::drive) would find something to do at once.
     pub(super) fn has_work(&self) -> bool {
-        matches!(self.step, Step::Idle) && !self.line.is_empty()
+        !self.line.is_empty() || self.putting.is_none() && !self.made.is_empty()
     }
 
     /// Whether `audience` has a token; gets one when it has none.
@@ -155,13 +160,11 @@ impl Authorization {
 
     /// When [`drive`](Self::drive) should be called.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let step = match &self.step {
-            Step::Idle => None,
-            Step::Fetching { until, .. } | Step::Putting { until, .. } => Some(*until),
-        };
+        let steps = self.making.iter().map(|making| making.until);
+        let steps = steps.chain(self.putting.as_ref().map(|putting| putting.until));
         let renewals =
             self.grants.iter().filter(|grant| !grant.is_in_line).filter_map(|grant| grant.renew_at);
-        renewals.chain(step).min()
+        renewals.chain(steps).min()
     }
 
     /// Goes on with the line. What came of one step is returned; call until nothing does.
@@ -174,57 +177,67 @@ impl Authorization {
         cx: &mut Context<'_>,
     ) -> Option<Progress> {
         self.renew_due(now);
-        if let Step::Idle = self.step {
-            let audience = self.line.pop_front()?;
+        for audience in self.line.drain(..) {
             self.links.open(engine, session, &config.identifier);
             let until = now + config.retry.attempt_timeout;
             let token = config.tokens.token(&audience);
-            self.step = Step::Fetching { audience, token, until };
+            self.making.push(Making { audience, token, until });
         }
-        match &mut self.step {
-            Step::Fetching { audience, token, until } => {
-                let token = match token.as_mut().poll(cx) {
-                    Poll::Pending if now < *until => return None,
-                    Poll::Pending => Err(late("the token provider did not give a token in time")),
-                    Poll::Ready(token) => token,
-                };
-                let audience = std::mem::take(audience);
-                let until = now + config.retry.attempt_timeout;
-                self.step = Step::Idle;
-                let (token, (id, caller)) = match (token, self.links.next_caller()) {
-                    (Ok(token), Some(caller)) => (token, caller),
-                    (Ok(_), None) => {
-                        return Some(self.failed(audience, late("the link to '$cbs' is gone"), config, now));
-                    }
-                    (Err(error), _) => return Some(self.failed(audience, error, config, now)),
-                };
-                let request = cbs::Request {
-                    caller,
-                    token_type: match token.kind() {
-                        TokenKind::Sas => cbs::TokenType::Sas,
-                        TokenKind::Jwt => cbs::TokenType::Jwt,
-                    },
-                    audience: audience.clone(),
-                    token: token.text().to_owned(),
-                    expiration: Some(token.expires()),
-                };
-                self.links.send(engine, request.encode());
-                self.step = Step::Putting { audience, token, id, until };
-                None
-            }
-            Step::Putting { audience, until, .. } if now >= *until => {
-                let audience = std::mem::take(audience);
-                self.step = Step::Idle;
-                // An answer that still comes must not be taken for the next one's.
-                self.links.close(engine);
-                let error = late("the service did not answer the token in time");
-                Some(match self.failed(audience, error, config, now) {
-                    Progress::Failed(audience, error, None) => Progress::Silent(audience, error),
-                    progress => progress,
-                })
-            }
-            _ => None,
+        if let Some((audience, error)) = self.make(now, cx) {
+            return Some(self.failed(audience, error, config, now));
         }
+        if let Some(Putting { audience, .. }) = self.putting.take_if(|putting| now >= putting.until) {
+            // An answer that still comes must not be taken for the next one's.
+            self.links.close(engine);
+            let error = late("the service did not answer the token in time");
+            return Some(match self.failed(audience, error, config, now) {
+                Progress::Failed(audience, error, None) => Progress::Silent(audience, error),
+                progress => progress,
+            });
+        }
+        if self.putting.is_some() {
+            return None;
+        }
+        let (audience, token) = self.made.pop_front()?;
+        self.links.open(engine, session, &config.identifier);
+        let Some((id, caller)) = self.links.next_caller() else {
+            return Some(self.failed(audience, late("there is no link to '$cbs'"), config, now));
+        };
+        let request = cbs::Request {
+            caller,
+            token_type: match token.kind() {
+                TokenKind::Sas => cbs::TokenType::Sas,
+                TokenKind::Jwt => cbs::TokenType::Jwt,
+            },
+            audience: audience.clone(),
+            token: token.text().to_owned(),
+            expiration: Some(token.expires()),
+        };
+        self.links.send(engine, request.encode());
+        let until = now + config.retry.attempt_timeout;
+        self.putting = Some(Putting { audience, token, id, until });
+        None
+    }
+
+    /// Goes on with the tokens that are being made; the first that cannot be.
+    fn make(&mut self, now: Moment, cx: &mut Context<'_>) -> Option<(String, Error)> {
+        let mut at = 0;
+        while let Some(making) = self.making.get_mut(at) {
+            let token = match making.token.as_mut().poll(cx) {
+                Poll::Pending if now < making.until => {
+                    at += 1;
+                    continue;
+                }
+                Poll::Pending => Err(late("the token provider did not give a token in time")),
+                Poll::Ready(token) => token,
+            };
+            let audience = self.making.remove(at).audience;
+            match token {
+                Ok(token) => self.made.push_back((audience, token)),
+                Err(error) => return Some((audience, error)),
+            }
+        }
+        None
     }
 
     /// A reply arrived on `$cbs`.
@@ -233,13 +246,8 @@ impl Authorization {
             Ok((id, reply)) => (id, reply.into_body().map(drop)),
             Err(error) => (None, Err(error)),
         };
-        let Step::Putting { id: awaited, .. } = &self.step else { return None };
-        if id.is_some_and(|id| id != *awaited) {
-            return None;
-        }
-        let Step::Putting { audience, token, .. } = std::mem::replace(&mut self.step, Step::Idle) else {
-            return None;
-        };
+        let Putting { audience, token, .. } =
+            self.putting.take_if(|putting| id.is_none_or(|id| id == putting.id))?;
         match reply {
             Ok(()) => Some(self.granted(audience, token, config, now)),
             Err(error) => Some(self.failed(audience, error, config, now)),
@@ -262,12 +270,8 @@ impl Authorization {
     /// The links are gone, with their session.
     pub(super) fn lost(&mut self, error: Error, config: &Config, now: Moment) -> Option<Progress> {
         self.links.reset();
-        match std::mem::replace(&mut self.step, Step::Idle) {
-            Step::Idle => None,
-            Step::Fetching { audience, .. } | Step::Putting { audience, .. } => {
-                Some(self.failed(audience, error, config, now))
-            }
-        }
+        let Putting { audience, .. } = self.putting.take()?;
+        Some(self.failed(audience, error, config, now))
     }
 
     fn grant(&self, audience: &str) -> Option<&Grant> {

@@ -53,7 +53,8 @@ pub(crate) enum TokenKind {
 /// # }
 /// ```
 pub trait TokenProvider: Send + Sync + 'static {
-    /// A token for `audience`, such as `sb://contoso.servicebus.windows.net/orders`, or for what lies above it.
+    /// A token for `audience`, such as `sb://contoso.servicebus.windows.net/orders`, or for what lies above it. It may be asked for
+    /// other audiences meanwhile, never twice at once for the same by one client.
     ///
     /// # Errors
     /// Whatever keeps it from giving one.

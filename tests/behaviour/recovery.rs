@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use eventhubs::amqp::{AmqpError, Connection, Event, Outcome, Outgoing, Role, message};
 use eventhubs::dialect::management;
+use eventhubs::model::sas;
 use eventhubs::{
-    ClientBuilder, ClientOptions, ConsumerClient, ErrorKind, PartitionProperties, ProducerClient,
-    RetryOptions, SendOptions, StartPosition, Status, Symbol, Timestamp, Value,
+    AccessToken, ClientBuilder, ClientOptions, ConsumerClient, ErrorKind, PartitionProperties,
+    ProducerClient, RetryOptions, SendOptions, StartPosition, Status, Symbol, Timestamp, Value,
 };
 use futures::future::{Either, select, try_join_all};
 
@@ -627,6 +628,44 @@ async fn a_token_provider_that_never_answers_hangs_no_call() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     }
     soon(producer.close()).await;
+}
+
+#[test]
+async fn a_token_provider_that_does_not_answer_for_one_audience_holds_up_no_other() {
+    let peer = Peer::start(|_, _: Seen<'_>| Then::AsUsual).await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let audiences = asked.clone();
+    let consumer = ConsumerClient::builder()
+        .namespace(format!("127.0.0.1:{}", peer.port))
+        .event_hub("orders")
+        .custom_endpoint(format!("{SCHEME}://127.0.0.1:{}", peer.port))
+        // Nothing is given up on while the test lasts.
+        .retry(RetryOptions { attempt_timeout: Duration::from_secs(3600), ..impatient() })
+        .token_provider(move |audience: String| {
+            let is_for_hub = audience.ends_with("/orders");
+            let token = sas::sign(&audience, "k", "s", i64::from(u32::MAX));
+            audiences.lock().unwrap().push(audience);
+            async move {
+                match is_for_hub {
+                    true => futures::future::pending().await,
+                    false => Ok(AccessToken::sas(token)?),
+                }
+            }
+        })
+        .build()
+        .unwrap();
+    let mut properties = Box::pin(consumer.hub_properties());
+    soon(async {
+        while asked.lock().unwrap().is_empty() {
+            assert!(futures::poll!(&mut properties).is_pending());
+            crate::harness::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    soon(consumer.partition("0").from(StartPosition::earliest()).open()).await.unwrap();
+    assert!(futures::poll!(&mut properties).is_pending());
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() == 2 && asked[0].ends_with("/orders"), "{asked:?}");
 }
 
 #[test]
