@@ -28,7 +28,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("in_page", &["broker"]),
     ("simulation", &["producer", "processor", "broker", "runtime"]),
     ("emulator", &["broker", "runtime"]),
-    ("cli", &["producer", "consumer", "emulator", "errors"]),
+    ("cli", &["producer", "consumer", "checkpoint", "emulator", "errors"]),
     ("js", &["producer", "consumer"]),
 ];
 

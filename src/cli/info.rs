@@ -42,24 +42,15 @@ impl InfoArgs {
     }
 }
 
-/// How many events a partition holds.
-pub(super) fn count(partition: &PartitionProperties) -> u64 {
-    if partition.is_empty {
-        return 0;
-    }
-    let count = partition.last_enqueued_sequence_number - partition.begin_sequence_number + 1;
-    u64::try_from(count).unwrap_or(0)
-}
-
 fn text(hub: &HubProperties, partitions: &[PartitionProperties]) -> String {
-    let total: u64 = partitions.iter().map(count).sum();
+    let total: u64 = partitions.iter().map(PartitionProperties::events).sum();
     let mut table = Table::new(["partition", "events", "first", "last", "last offset", "newest"]);
     for partition in partitions {
         let held = |number: i64| if partition.is_empty { "–".to_owned() } else { number.to_string() };
         let ever = partition.last_enqueued_time.is_some();
         table.row([
             partition.partition_id.clone(),
-            grouped(count(partition)),
+            grouped(partition.events()),
             held(partition.begin_sequence_number),
             if ever { partition.last_enqueued_sequence_number.to_string() } else { "–".to_owned() },
             if ever { partition.last_enqueued_offset.clone() } else { "–".to_owned() },
@@ -82,7 +73,7 @@ fn json_text(hub: &HubProperties, partitions: &[PartitionProperties]) -> String 
         .map(|partition| {
             json!({
                 "id": partition.partition_id,
-                "events": count(partition),
+                "events": partition.events(),
                 "isEmpty": partition.is_empty,
                 "beginSequenceNumber": partition.begin_sequence_number,
                 "lastEnqueuedSequenceNumber": partition.last_enqueued_sequence_number,

@@ -8,10 +8,12 @@ mod emulator;
 mod explain;
 mod fault;
 mod info;
+mod lag;
 mod position;
 mod receive;
 mod send;
 mod stop;
+mod store;
 mod table;
 mod units;
 
@@ -57,6 +59,8 @@ enum Command {
     Fault(fault::FaultArgs),
     /// Show a hub and its partitions
     Info(info::InfoArgs),
+    /// Show how far a consumer group is behind, and who reads which partition
+    Lag(lag::LagArgs),
     /// Publish lines, files or JSON
     Send(send::SendArgs),
     /// Print events: those that are there, or those that come
@@ -74,6 +78,7 @@ impl Command {
             Command::Demo(args) => args.run().await,
             Command::Fault(args) => args.run().await,
             Command::Info(args) => args.run().await,
+            Command::Lag(args) => args.run().await,
             Command::Send(args) => args.run().await,
             Command::Receive(args) => args.run().await,
             Command::Diagnose(args) => args.run().await,

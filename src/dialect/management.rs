@@ -199,6 +199,23 @@ impl PartitionProperties {
         }
     }
 
+    /// How many events the partition holds.
+    pub fn events(&self) -> u64 {
+        self.events_behind(None)
+    }
+
+    /// How many events the partition holds behind the one with this sequence number, or in all: how far whoever has processed that one
+    /// is behind. Those that are gone already do not count.
+    pub fn events_behind(&self, sequence_number: Option<i64>) -> u64 {
+        if self.is_empty {
+            return 0;
+        }
+        let first = self.begin_sequence_number;
+        let next = sequence_number.map_or(first, |number| number.saturating_add(1).max(first));
+        let end = self.last_enqueued_sequence_number.saturating_add(1);
+        u64::try_from(end.saturating_sub(next)).unwrap_or(0)
+    }
+
     /// What a reply says about a partition.
     ///
     /// # Errors
