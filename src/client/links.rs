@@ -127,6 +127,10 @@ impl Driver {
             self.authorization.refused(&link.audience, now);
             if was_live {
                 error = error.with_transient(true);
+                // That token has been taken back from all links: what others are refused says nothing about their rights.
+                for other in self.links.iter_mut().flatten() {
+                    other.is_refused &= other.audience != link.audience;
+                }
             } else {
                 tracing::info!(link = %link.address(), %error, "link refused, to be tried with a new token");
                 link.is_refused = true;

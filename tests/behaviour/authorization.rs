@@ -143,6 +143,38 @@ async fn a_token_that_is_taken_back_while_a_link_is_attached_is_replaced_and_not
     assert_eq!((tokens.load(Ordering::SeqCst), links.load(Ordering::SeqCst)), (2, 2));
 }
 
+/// Seed 6389 of the simulation: a token that another link shows to have been taken back says nothing about rights.
+#[test]
+async fn tokens_may_be_taken_back_while_one_link_is_up_and_another_is_attached() {
+    let tokens = Arc::new(AtomicUsize::new(0));
+    let (put, mut up) = (tokens.clone(), None);
+    let peer = Peer::start(move |engine, seen: Seen<'_>| {
+        let error = || Some(AmqpError::new("amqp:unauthorized-access", "'Listen' claim(s) are required."));
+        match seen.event {
+            Event::Delivery { link, .. } if seen.state.address(*link).as_deref() == Some("$cbs") => {
+                put.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::AttachRequested { link, attach, .. } => match address(attach) {
+                Some(address) if address.ends_with("Partitions/0") => up = Some(*link),
+                Some(address) if address.ends_with("Partitions/1") && put.load(Ordering::SeqCst) < 4 => {
+                    up.take().into_iter().for_each(|link| engine.detach(link, true, error()));
+                    engine.refuse(*link, error().unwrap());
+                    return Then::Handled;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Then::AsUsual
+    })
+    .await;
+    let consumer = consumer_of(&peer, RetryOptions { base_delay: Duration::ZERO, ..RetryOptions::default() });
+    let reader = |partition: &str| consumer.partition(partition).from(StartPosition::earliest());
+    let _up = soon(reader("0").open()).await.unwrap();
+    soon(reader("1").open()).await.unwrap();
+    assert_eq!(tokens.load(Ordering::SeqCst), 4);
+}
+
 #[test]
 async fn who_has_no_right_is_told_at_once_after_one_more_token() {
     let (peer, tokens, links) = peer_that_wants_tokens(usize::MAX).await;
