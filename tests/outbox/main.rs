@@ -1,6 +1,7 @@
 //! What an outbox promises, against an emulator that comes, goes and misbehaves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod kills;
 mod reading;
 
 use std::path::Path;
