@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 
-use super::journal::{Found, Journal, LetterChange, Urgency};
+use super::journal::{Done, Found, Journal, LetterChange, Urgency};
 use super::ledger::{Identity, Ledger, cost};
 use super::options::OutboxOptions;
 use super::record::{Batch, Entry, Letter, Record};
@@ -174,7 +174,7 @@ impl Core {
         };
         // Under the lock, so that the journal has what comes from different tasks in the order of the numbers.
         let state = self.lock();
-        self.journal.append(&to_keep, urgency, Box::new(done));
+        self.journal.append(&to_keep, urgency, Done::new(done));
         drop(state);
         hears.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -194,7 +194,7 @@ impl Core {
         };
         let first = identity.map(|identity| identity.next);
         let batch = Batch { number, partition: partition.to_owned(), first, events };
-        self.record(vec![Record::Batch(batch.clone())], Urgency::Now).await?;
+        self.record(vec![Record::Batch(batch.clone())], Urgency::Always).await?;
         Ok(batch)
     }
 
@@ -214,7 +214,7 @@ impl Core {
             }
         };
         self.change_letters(change).await?;
-        self.record(vec![Record::Dead { event: id }], Urgency::Now).await
+        self.record(vec![Record::Dead { event: id }], Urgency::Always).await
     }
 
     pub(super) async fn change_letters(&self, change: LetterChange) -> Result<(), Error> {
@@ -222,7 +222,7 @@ impl Core {
         let state = self.lock();
         self.journal.letters(
             change,
-            Box::new(|kept| {
+            Done::new(|kept| {
                 let _ = told.send(kept);
             }),
         );
@@ -260,7 +260,7 @@ impl Core {
     pub(super) async fn close_journal(&self) {
         let (told, hears) = oneshot::channel();
         let state = self.lock();
-        self.journal.close(Box::new(|_| {
+        self.journal.close(Done::new(|_| {
             let _ = told.send(());
         }));
         drop(state);
@@ -323,7 +323,7 @@ impl Core {
             });
             let _ = told.send(kept);
         };
-        self.journal.append(&to_keep, Urgency::Now, Box::new(done));
+        self.journal.append(&to_keep, Urgency::Promised, Done::new(done));
         hears
     }
 
@@ -342,7 +342,7 @@ impl Core {
             }
             core.lock().is_rewriting = false;
         };
-        self.journal.rewrite(Box::new(move || reader.lock().ledger.snapshot()), Box::new(done));
+        self.journal.rewrite(Box::new(move || reader.lock().ledger.snapshot()), Done::new(done));
     }
 
     /// Keeps the dead letters within their bounds. Whether some had to go.

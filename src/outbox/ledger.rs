@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{Batch, Entry, Record};
+use crate::model::publishing::after;
 use crate::model::value::Timestamp;
 
 /// Events that wait or are under way, and how the service knows their producers.
@@ -96,14 +97,11 @@ impl Ledger {
     pub(super) fn snapshot(&self) -> Vec<Record> {
         let counters = Record::Counters { event: self.next_event, batch: self.next_batch };
         let events = self.events.values().map(|event| Record::Event(event.entry.clone()));
-        let identities = self.identities.iter().map(|(partition, identity)| Record::Identity {
-            partition: partition.clone(),
+        let identities = self.identities().map(|(partition, identity)| Record::Identity {
+            partition: partition.to_owned(),
             producer_id: identity.producer_id,
             epoch: identity.epoch,
-            next: match self.batches.get(partition).and_then(|batch| batch.first) {
-                Some(first) => first,
-                None => identity.next,
-            },
+            next: identity.next,
         });
         let batches = self.batches.values().map(|batch| Record::Batch(batch.clone()));
         [counters].into_iter().chain(identities).chain(events).chain(batches).collect()
@@ -159,9 +157,25 @@ impl Ledger {
         self.identities.get(partition).copied()
     }
 
-    #[allow(dead_code, reason = "events have no numbers yet")]
+    /// How the service knows the producers, and where they go on: with the batch that is under way, if there is one.
     pub(super) fn identities(&self) -> impl Iterator<Item = (&str, Identity)> {
-        self.identities.iter().map(|(partition, identity)| (partition.as_str(), *identity))
+        self.identities.iter().map(|(partition, identity)| {
+            let first = self.batches.get(partition).and_then(|batch| batch.first);
+            (partition.as_str(), Identity { next: first.unwrap_or(identity.next), ..*identity })
+        })
+    }
+
+    /// Lets go of identities: all of them, or those without a batch under way. A part of the journal may be missing, and with it the
+    /// news that numbers were used; under those the service would take later events for earlier ones.
+    pub(super) fn forget_identities(&mut self, with_batches: bool) {
+        for partition in self.identities.keys().cloned().collect::<Vec<_>>() {
+            if with_batches {
+                self.release(&partition);
+            }
+            if !self.batches.contains_key(&partition) {
+                self.identities.remove(&partition);
+            }
+        }
     }
 
     /// Events that are in no batch, oldest first.
@@ -188,7 +202,7 @@ impl Ledger {
             }
         }
         if let (Some(first), Some(identity)) = (batch.first, self.identities.get_mut(&batch.partition)) {
-            identity.next = number_after(first, batch.events.len());
+            identity.next = after(first, batch.events.len() as u32);
         }
         self.batches.insert(batch.partition.clone(), batch);
     }
@@ -218,11 +232,6 @@ impl Ledger {
 /// How much of the room for bytes an event takes.
 pub(super) fn cost(entry: &Entry) -> u64 {
     entry.event.len() as u64 + EVENT_OVERHEAD
-}
-
-/// The number behind `count` events of which the first has the number `first`: there are 2^31, then they start at 0 again.
-pub(super) fn number_after(first: i32, count: usize) -> i32 {
-    ((first as u64).wrapping_add(count as u64) & i32::MAX as u64) as i32
 }
 
 #[cfg(test)]
@@ -274,13 +283,6 @@ mod tests {
         assert!(ledger.entry(2).unwrap().alone);
         ledger.apply(Record::Dead { event: 2 });
         assert_eq!(ledger.size(), (0, 0));
-    }
-
-    #[test]
-    fn numbers_start_again_behind_the_last() {
-        assert_eq!(number_after(i32::MAX, 1), 0);
-        assert_eq!(number_after(i32::MAX - 1, 4), 2);
-        assert_eq!(number_after(3, 0), 3);
     }
 
     #[test]

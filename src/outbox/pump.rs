@@ -207,6 +207,10 @@ async fn lane(core: Arc<Core>, wire: Arc<Wire>, partition: String) -> String {
 async fn step(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<bool, Error> {
     let under_way = core.lock().ledger.batch(partition).cloned();
     let (batch, encoded) = match under_way {
+        // It is another producer's kind: the options have changed.
+        Some(batch) if batch.first.is_some() != wire.is_numbered => {
+            return dissolve(core, &batch, false).await.map(|()| true);
+        }
         Some(batch) => match encoded_again(core, wire, &batch).await? {
             Some(encoded) => (batch, encoded),
             None => return dissolve(core, &batch, false).await.map(|()| true),
@@ -216,7 +220,9 @@ async fn step(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<bool, Er
             None => return Ok(!is_idle(core, partition)),
         },
     };
-    let Err(error) = wire.send(encoded, batch.first).await else {
+    let identity = core.lock().ledger.identity(partition);
+    let numbers = batch.first.and_then(|first| identity.map(|identity| (identity, first)));
+    let Err(error) = wire.send(partition, encoded, numbers).await else {
         let count = batch.events.len() as u64;
         {
             let mut state = core.lock();
@@ -329,7 +335,7 @@ async fn encoded_again(core: &Core, wire: &Wire, batch: &Batch) -> Result<Option
 }
 
 async fn dissolve(core: &Arc<Core>, batch: &Batch, alone: bool) -> Result<(), Error> {
-    core.record(vec![Record::Dissolved { batch: batch.number, alone }], Urgency::Now).await?;
+    core.record(vec![Record::Dissolved { batch: batch.number, alone }], Urgency::Always).await?;
     wait_again(core, &batch.partition, &batch.events);
     Ok(())
 }
@@ -354,7 +360,7 @@ async fn renew(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identit
     let identity = wire.identity(partition).await?;
     let Identity { producer_id, epoch, next } = identity;
     let record = Record::Identity { partition: partition.to_owned(), producer_id, epoch, next };
-    core.record(vec![record], Urgency::Now).await?;
+    core.record(vec![record], Urgency::Always).await?;
     Ok(identity)
 }
 

@@ -201,6 +201,20 @@ impl ProducerClient {
         self.send_message(batch, Some(first)).await
     }
 
+    /// Goes on in a partition as this producer, or as a new one.
+    #[allow(dead_code, reason = "whoever keeps events keeps their producers")]
+    pub(crate) fn publish_as(&self, partition_id: &str, state: Option<PublishingState>) -> Result<(), Error> {
+        crate::client::check_partition_id(partition_id).map_err(|error| self.describe(error))?;
+        let address =
+            Address::HubPartition { hub: self.event_hub().to_owned(), partition: partition_id.to_owned() };
+        let sender = Arc::new(self.0.client.idempotent_sender(address, state));
+        let mut partitions = self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        partitions.retain(|(known, _)| known != partition_id);
+        let place = partitions.partition_point(|(known, _)| known.as_str() < partition_id);
+        partitions.insert(place, (partition_id.to_owned(), sender));
+        Ok(())
+    }
+
     async fn send_message(&self, batch: EventBatch, first: Option<i32>) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());

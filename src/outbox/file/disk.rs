@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::super::journal::Urgency;
 use super::super::options::Durability;
 use super::super::record::{Letter, Record};
 use super::{LETTERS, TITLE, journal_path};
@@ -53,8 +54,12 @@ impl Disk {
     }
 
     /// Writes behind what is there.
-    pub(super) fn write(&mut self, bytes: &[u8], is_urgent: bool) -> Result<(), Error> {
-        let written = self.try_write(bytes, is_urgent && self.durability == Durability::PowerCut);
+    pub(super) fn write(&mut self, bytes: &[u8], urgency: Option<Urgency>) -> Result<(), Error> {
+        let is_synchronised = match self.durability {
+            Durability::PowerCut => urgency >= Some(Urgency::Promised),
+            Durability::Process => urgency >= Some(Urgency::Always),
+        };
+        let written = self.try_write(bytes, is_synchronised);
         match written {
             Ok(()) => self.good += bytes.len() as u64,
             // How much of it is there, nobody knows. It must not be found later.
@@ -88,6 +93,10 @@ impl Disk {
         added.map_err(|error| broken("write", &path, &error))?;
         sync_directory(&self.directory);
         Ok(())
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn bytes(&self) -> u64 {

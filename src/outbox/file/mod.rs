@@ -20,7 +20,8 @@ use bytes::Bytes;
 
 use self::disk::{Disk, broken};
 use self::thread::Shared;
-use super::journal::{Found, Journal, LetterChange, Urgency};
+use super::journal::{Done, Found, Journal, LetterChange, Urgency};
+use super::ledger::Ledger;
 use super::options::Durability;
 use super::record::{Contents, Record};
 use crate::error::{Error, ErrorKind, shown};
@@ -45,9 +46,9 @@ impl FileJournal {
             Some(&number) => load(directory, number, durability, &mut found)?,
             None => Disk::create(directory, 1, &[], durability)?,
         };
-        for older in numbers.iter().rev().skip(1) {
-            // A crash came between writing the next one and removing this.
-            let path = journal_path(directory, *older);
+        for older in numbers.into_iter().filter(|number| *number != disk.number()) {
+            // The next one was written, and a crash came before this was removed; or it was written just now.
+            let path = journal_path(directory, older);
             fs::remove_file(&path).map_err(|error| broken("remove", &path, &error))?;
         }
         let letters = directory.join(LETTERS);
@@ -65,19 +66,15 @@ impl FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn append(&self, records: &[Record], urgency: Urgency, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+    fn append(&self, records: &[Record], urgency: Urgency, done: Done) {
         self.shared.append(records, urgency, done);
     }
 
-    fn rewrite(
-        &self,
-        snapshot: Box<dyn FnOnce() -> Vec<Record> + Send>,
-        done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    ) {
+    fn rewrite(&self, snapshot: Box<dyn FnOnce() -> Vec<Record> + Send>, done: Done) {
         self.shared.work(Box::new(move |disk| disk.rewrite(&snapshot())), done);
     }
 
-    fn letters(&self, change: LetterChange, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+    fn letters(&self, change: LetterChange, done: Done) {
         let work = move |disk: &mut Disk| match change {
             LetterChange::Add(letter) => disk.add_letter(&letter),
             LetterChange::Replace(letters) => disk::replace_letters(&disk.directory, &letters),
@@ -89,14 +86,14 @@ impl Journal for FileJournal {
         self.shared.bytes()
     }
 
-    fn close(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+    fn close(&self, done: Done) {
         self.shared.close(done);
     }
 }
 
 impl Drop for FileJournal {
     fn drop(&mut self) {
-        self.shared.close(Box::new(|_| {}));
+        self.shared.close(Done::new(|_| {}));
     }
 }
 
@@ -145,10 +142,18 @@ fn load(directory: &Path, number: u64, durability: Durability, found: &mut Found
     let path = journal_path(directory, number);
     let bytes = disk::read(&path)?.unwrap_or_default();
     let records = understand(&bytes, &path)?;
-    found.records = records.records;
+    let end = TITLE.len() + records.end;
+    if records.damaged.is_empty() && end == bytes.len() {
+        found.records = records.records;
+        return Disk::open(directory, number, end as u64, durability);
+    }
+    let mut ledger = Ledger::default();
+    records.records.into_iter().for_each(|record| ledger.apply(record));
+    ledger.forget_identities(!records.damaged.is_empty());
+    found.records = ledger.snapshot();
     if records.damaged.is_empty() {
-        // What an interrupted write left behind the last record is cut off; nobody was told that it is kept.
-        return Disk::open(directory, number, (TITLE.len() + records.end) as u64, durability);
+        // What an interrupted write left behind the last record; nobody was told that it is kept.
+        return Disk::create(directory, number + 1, &found.records, durability);
     }
     let lost: usize = records.damaged.iter().map(|range| range.len()).sum();
     let kept = disk::set_aside(&path, &directory.join(format!("damaged-{number:010}")))?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::super::journal::Urgency;
+use super::super::journal::{Done, Urgency};
 use super::super::record::Record;
 use super::disk::Disk;
 use crate::error::{Error, ErrorKind};
@@ -24,22 +24,19 @@ struct Queue {
     is_closed: bool,
 }
 
+#[allow(clippy::type_complexity, reason = "it is named once")]
 enum Job {
     Write(Write),
-    Work {
-        work: Box<dyn FnOnce(&mut Disk) -> Result<(), Error> + Send>,
-        done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    },
-    Close {
-        done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    },
+    Work { work: Box<dyn FnOnce(&mut Disk) -> Result<(), Error> + Send>, done: Done },
+    Close { done: Done },
 }
 
 #[derive(Default)]
 struct Write {
     bytes: Vec<u8>,
-    is_urgent: bool,
-    done: Vec<Box<dyn FnOnce(Result<(), Error>) + Send>>,
+    /// That of the most urgent.
+    urgency: Option<Urgency>,
+    done: Vec<Done>,
 }
 
 impl Shared {
@@ -58,23 +55,18 @@ impl Shared {
         Ok(shared)
     }
 
-    pub(super) fn append(
-        &self,
-        records: &[Record],
-        urgency: Urgency,
-        done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    ) {
+    pub(super) fn append(&self, records: &[Record], urgency: Urgency, done: Done) {
         let mut queue = self.lock();
         if queue.is_closed {
             drop(queue);
-            return done(Err(closed()));
+            return done.call(Err(closed()));
         }
         if !matches!(queue.jobs.back(), Some(Job::Write(_))) {
             queue.jobs.push_back(Job::Write(Write::default()));
         }
         if let Some(Job::Write(write)) = queue.jobs.back_mut() {
             records.iter().for_each(|record| record.put(&mut write.bytes));
-            write.is_urgent |= urgency == Urgency::Now;
+            write.urgency = write.urgency.max(Some(urgency));
             write.done.push(done);
         }
         drop(queue);
@@ -82,15 +74,12 @@ impl Shared {
     }
 
     /// Has something else done, in its turn.
-    pub(super) fn work(
-        &self,
-        work: Box<dyn FnOnce(&mut Disk) -> Result<(), Error> + Send>,
-        done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    ) {
+    #[allow(clippy::type_complexity, reason = "it is what the job holds")]
+    pub(super) fn work(&self, work: Box<dyn FnOnce(&mut Disk) -> Result<(), Error> + Send>, done: Done) {
         self.push(Job::Work { work, done });
     }
 
-    pub(super) fn close(&self, done: Box<dyn FnOnce(Result<(), Error>) + Send>) {
+    pub(super) fn close(&self, done: Done) {
         self.push(Job::Close { done });
     }
 
@@ -103,8 +92,8 @@ impl Shared {
         if queue.is_closed {
             drop(queue);
             match job {
-                Job::Work { done, .. } => done(Err(closed())),
-                Job::Close { done } => done(Ok(())),
+                Job::Work { done, .. } => done.call(Err(closed())),
+                Job::Close { done } => done.call(Ok(())),
                 Job::Write(_) => {}
             }
             return;
@@ -119,19 +108,19 @@ impl Shared {
         loop {
             match self.next() {
                 Job::Write(write) => {
-                    let written = disk.write(&write.bytes, write.is_urgent);
+                    let written = disk.write(&write.bytes, write.urgency);
                     self.bytes.store(disk.bytes(), Ordering::Relaxed);
-                    write.done.into_iter().for_each(|done| done(written.clone()));
+                    write.done.into_iter().for_each(|done| done.call(written.clone()));
                 }
                 Job::Work { work, done } => {
                     let worked = work(&mut disk);
                     self.bytes.store(disk.bytes(), Ordering::Relaxed);
-                    done(worked);
+                    done.call(worked);
                 }
                 Job::Close { done } => {
                     drop(disk);
                     drop(lock);
-                    return done(Ok(()));
+                    return done.call(Ok(()));
                 }
             }
         }
