@@ -50,7 +50,10 @@ pub use model::position::StartPosition;
 pub use model::publishing::PublishingState;
 pub use model::retry::RetryOptions;
 pub use model::value::{Symbol, Timestamp, Uuid, Value};
-pub use producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
+pub use producer::{
+    BatchOptions, BufferedOptions, BufferedProducerClient, EnqueueOptions, EventBatch, ProducerClient,
+    Receipt, SendOptions, SendOutcome, SendOutcomes,
+};
 
 /// The README's example is compiled and run with the other examples.
 #[cfg(all(doctest, feature = "emulator"))]

@@ -8,6 +8,7 @@ use super::batch::{BatchOptions, EventBatch};
 use super::send_all;
 use crate::client::{
     Client, ClientBuilder, Diagnosis, Extras, FromClient, Health, Message, Needs, SenderHandle, StatusStream,
+    Submission,
 };
 use crate::dialect::address::Address;
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
@@ -230,6 +231,20 @@ impl ProducerClient {
         let sent = sender.submit(Message { first, ..batch.into() })?.await;
         self.forget_unknown(&sender, &sent);
         sent
+    }
+
+    /// Hands a partition's batch to its link, behind all that were handed over before: its place is taken when this returns.
+    pub(super) fn hand_over(
+        &self,
+        partition_id: &str,
+        batch: codec::EventBatch,
+    ) -> Result<Submission, Error> {
+        self.sender(&SendOptions::to_partition(partition_id), None)?.submit(batch.finish().into())
+    }
+
+    /// The largest batch that a partition's link takes. Attaches it, where that has not been done.
+    pub(super) async fn limit_of(&self, partition_id: &str) -> Result<u64, Error> {
+        self.limit(&*self.sender(&SendOptions::to_partition(partition_id), None)?).await
     }
 
     /// How far this idempotent producer has come in a partition. Attaches the link, where that has not been done: who the producer is

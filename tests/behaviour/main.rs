@@ -5,6 +5,7 @@
 
 mod authorization;
 mod bad_input;
+mod buffered;
 mod diagnosis;
 mod faults;
 #[path = "../harness/mod.rs"]

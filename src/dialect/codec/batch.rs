@@ -137,6 +137,33 @@ impl EventBatch {
         Ok(true)
     }
 
+    /// Adds an event of [`encode_for_batch`](super::encode_for_batch). False, and nothing changed, when it does not fit.
+    pub fn try_add_encoded(&mut self, event: &[u8]) -> bool {
+        let head = match u8::try_from(event.len()) {
+            Ok(_) => SMALL_DATA.len() + 1,
+            Err(_) => WIDE_DATA.len() + 4,
+        };
+        if self.size().saturating_add((head + event.len()) as u64) > self.max_size {
+            return false;
+        }
+        match u8::try_from(event.len()) {
+            Ok(len) => {
+                self.body.put_slice(&SMALL_DATA);
+                self.body.put_u8(len);
+            }
+            Err(_) => {
+                self.body.put_slice(&WIDE_DATA);
+                self.body.put_u32(event.len() as u32);
+            }
+        }
+        if let Some(marks) = &mut self.marks {
+            marks.events.push((self.body.len() + numbering::places(event)) as u32);
+        }
+        self.body.put_slice(event);
+        self.len += 1;
+        true
+    }
+
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.len

@@ -39,6 +39,22 @@ pub fn encode_event(event: &EventData) -> Result<Bytes, Error> {
     Ok(out.freeze())
 }
 
+/// Appends an event as it stands in a batch [that keeps keys](EventBatch::keeping_keys), for
+/// [`EventBatch::try_add_encoded`]. `is_numbered`: in one of an idempotent producer.
+///
+/// # Errors
+/// As [`encode_event`].
+pub fn encode_for_batch(out: &mut BytesMut, event: &EventData, is_numbered: bool) -> Result<(), Error> {
+    check(event)?;
+    let least = least_size(event);
+    if least > MAX_EVENT_BYTES {
+        return Err(too_large(least as u64, MAX_EVENT_BYTES as u64));
+    }
+    out.reserve(least + 64);
+    put_event(out, event, event.partition_key(), is_numbered);
+    Ok(())
+}
+
 /// The error for an event of `size` bytes where `limit` are allowed.
 pub fn too_large(size: u64, limit: u64) -> Error {
     let message = format!("the event is {size} bytes, the limit is {limit}");

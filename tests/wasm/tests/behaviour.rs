@@ -7,6 +7,8 @@
 mod authorization;
 #[path = "../../behaviour/bad_input.rs"]
 mod bad_input;
+#[path = "../../behaviour/buffered.rs"]
+mod buffered;
 #[path = "../../behaviour/diagnosis.rs"]
 mod diagnosis;
 #[path = "../../behaviour/faults.rs"]
