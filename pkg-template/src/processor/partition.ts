@@ -312,13 +312,16 @@ export class Partition<T> implements PartitionReader<T> {
 
   /** The next events; undefined when the partition is read no longer. */
   async #take(how: BatchSize): Promise<ReceivedEvent<T>[] | undefined> {
-    while (await this.#mayGoOn()) {
+    for (;;) {
+      while (this.#isHindered()) await this.#bell.wait();
+      // Looked at without a turn in between: whoever ends the partition closes the stream that he finds.
+      if (this.#reason !== undefined) return undefined;
       const stream = (this.#stream ??= this.#open(this.#from));
       try {
         const batch = await stream.nextBatch(how);
         this.#failures = 0;
         // It may have been paused meanwhile, or wanted elsewhere.
-        if (!(await this.#mayGoOn())) return undefined;
+        while (this.#isHindered()) await this.#bell.wait();
         if (stream !== this.#stream) continue;
         const last = batch.at(-1);
         if (last !== undefined) this.#from = { offset: last.offset };
@@ -327,7 +330,6 @@ export class Partition<T> implements PartitionReader<T> {
         if (this.#reason === undefined && stream === this.#stream) await this.#lostConnection(error);
       }
     }
-    return undefined;
   }
 
   async #lostConnection(error: unknown): Promise<void> {
@@ -341,16 +343,12 @@ export class Partition<T> implements PartitionReader<T> {
     else await pause(pauseAfter(this.#failures++), this.signal);
   }
 
-  /** Waits until events may be handed out; false when that never comes. */
-  async #mayGoOn(): Promise<boolean> {
-    const { ownershipExpirationMs } = this.#host.how;
-    for (;;) {
-      if (this.#reason !== undefined) return false;
-      // Nobody knows whose it is by now.
-      const isOurs = now() - this.#renewedAt < ownershipExpirationMs;
-      if (!this.#isPaused && isOurs && !this.#progress.isHeldUp(now())) return true;
-      await this.#bell.wait();
-    }
+  /** Whether events are held back for now. What has ended holds nothing back. */
+  #isHindered(): boolean {
+    if (this.#reason !== undefined) return false;
+    // Nobody knows whose it is by now.
+    const isUnknown = now() - this.#renewedAt >= this.#host.how.ownershipExpirationMs;
+    return this.#isPaused || isUnknown || this.#progress.isHeldUp(now());
   }
 
   #open(from: StartPosition): EventStream<T> {
