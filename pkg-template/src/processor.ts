@@ -34,6 +34,7 @@ export type {
   ErrorHandler,
   EventProcessorOptions,
   PartitionContext,
+  PartitionLag,
   PartitionReader,
   ProcessorHandlers,
   ProcessorLag,

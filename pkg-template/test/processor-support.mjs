@@ -12,7 +12,7 @@ export const QUICK = { loadBalancingIntervalMs: 100, ownershipExpirationMs: 2000
 export async function group(t, partitions = 4) {
   const members = [];
   // Before the clients are closed, which would end them with an error.
-  t.after(() => Promise.all(members.map((member) => member.processor.close())));
+  t.after(() => Promise.all(members.map((member) => member.processor.stop())));
   const { emulator, producer, consumer, sockets } = await start(t, { hubs: { eh1: partitions } });
   const sender = producer();
   return {

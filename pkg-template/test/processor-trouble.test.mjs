@@ -17,7 +17,7 @@ const silent = () => new Promise(() => {});
 for (const [what, method, operation] of [
   ["owns what", "listOwnership", "list-ownership"],
   ["claims", "claimOwnership", "claim-ownership"],
-  ["was read", "listCheckpoints", "list-checkpoints"],
+  ["was read", "listCheckpoints", "read-checkpoint"],
 ]) {
   for (const [how, instead, code, words] of [
     ["fails", down, "internal", /checkpoint store failed: the disk is gone/],
@@ -30,10 +30,10 @@ for (const [what, method, operation] of [
       for (const id of ids) await send(id, "done", "next");
       const store = stubborn();
       const first = member(store, { strategy: "greedy", autoCheckpoint: { onClose: true } }, {
-        then: (events, partition) => (events.length > 0 ? partition.updateCheckpoint(events[0]) : undefined),
+        then: (events, partition) => (events.length > 0 ? partition.checkpoint(events[0]) : undefined),
       });
       await eventually(() => first.count() === 4, "all");
-      await first.processor.close();
+      await first.processor.stop();
       for (const id of ids) await store.inner.updateCheckpoint({ fullyQualifiedNamespace: first.consumer.namespace, eventHubName: "eh1", consumerGroup: "$Default", partitionId: id, sequenceNumber: 0, offset: "" });
       store.instead[method] = instead;
       const one = member(store, { strategy: "greedy", storeTimeoutMs: 50 });
@@ -59,7 +59,7 @@ test("a checkpoint that cannot be understood stops its partition alone, until it
     return store.inner.listCheckpoints(namespace, hub, name);
   };
   const one = member(store, { strategy: "greedy" });
-  assert.deepEqual(await one.failed("list-checkpoints"), { error: corrupt, operation: "list-checkpoints", partitionId: "1" });
+  assert.deepEqual(await one.failed("read-checkpoint"), { error: corrupt, operation: "read-checkpoint", partitionId: "1" });
   await eventually(() => one.count() === 2, "the others");
   assert.deepEqual(one.owned, ["0", "2"]);
   delete store.instead.listCheckpoints;
@@ -86,7 +86,7 @@ test("an ownership that cannot be understood is told once, and claimed by its ve
 test("a store that is down does not stop what is read, until nobody can know whose it is", async (t) => {
   const { member, send } = await group(t, 1);
   const store = stubborn();
-  const one = member(store, { loadBalancingIntervalMs: 50, ownershipExpirationMs: 400 });
+  const one = member(store, { loadBalancingIntervalMs: 50, ownershipExpirationMs: 400, autoCheckpoint: { everyEvents: 1 } });
   await send("0", "a");
   await eventually(() => one.count() === 1, "the first");
   const since = performance.now();
@@ -94,23 +94,23 @@ test("a store that is down does not stop what is read, until nobody can know who
   await send("0", "b");
   await eventually(() => one.count() === 2, "what comes soon");
   assert.ok(performance.now() - since < 400);
-  await eventually(() => performance.now() - since > 600, "the ownership to expire");
+  await eventually(() => one.closed.length === 1, "its end");
+  assert.deepEqual(one.closed, [["0", "ownership-expired"]]);
   await send("0", "c");
-  await eventually(() => store.calls.listOwnership > 12 || performance.now() - since > 1000, "some cycles");
   assert.equal(one.count(), 2, "it may be another's by now");
   delete store.instead.listOwnership;
   await eventually(() => one.count() === 3, "the rest");
   assert.deepEqual(one.seen[0], ["a", "b", "c"]);
-  assert.deepEqual(one.opened, ["0"], "it was never given up");
+  assert.deepEqual(one.opened, ["0", "0"]);
 });
 
 test("a checkpoint that cannot be written is written later, and holds back what goes too far", async (t) => {
   const { member, send } = await group(t, 1);
   const store = stubborn();
   store.instead.updateCheckpoint = down;
-  const one = member(store, { maxBatchSize: 1, autoCheckpoint: { everyEvents: 2 } });
+  const one = member(store, { maxBatch: 1, autoCheckpoint: { everyEvents: 2 } });
   for (let n = 0; n < 20; n++) await send("0", `${n}`);
-  const { error, partitionId } = await one.failed("update-checkpoint");
+  const { error, partitionId } = await one.failed("write-checkpoint");
   ours("internal", /cannot write a checkpoint of .*: the checkpoint store failed: the disk is gone/)(error);
   assert.equal(partitionId, "0");
   await eventually(() => store.calls.updateCheckpoint >= 2, "another attempt");
@@ -132,10 +132,10 @@ test("a slow store gets one checkpoint at a time, and each goes forward", async 
     written.push(checkpoint.sequenceNumber);
     atOnce -= 1;
   };
-  const one = member(store, { maxBatchSize: 1, autoCheckpoint: { everyEvents: 1, onClose: true } });
+  const one = member(store, { maxBatch: 1, autoCheckpoint: { everyEvents: 1, onClose: true } });
   for (let n = 0; n < 30; n++) await send("0", `${n}`);
   await eventually(() => one.count() === 30, "everything");
-  await one.processor.close();
+  await one.processor.stop();
   assert.equal(written.at(-1), 29);
   assert.deepEqual(written, [...new Set(written)].sort((a, b) => a - b));
   assert.deepEqual(one.errors, []);
@@ -171,7 +171,7 @@ test("a handler that fails for ever keeps its checkpoint where it is, and its pa
   await send("1", "fine");
   await one.failed("process");
   await eventually(() => one.count("1") === 1, "the other");
-  await one.processor.close();
+  await one.processor.stop();
   assert.deepEqual(await checkpoints(store, one.consumer), { 1: 0 });
 });
 
@@ -181,12 +181,12 @@ test("what failed may be skipped, or given up", async (t) => {
   const process = (events) => {
     if (events[0].text() === "a") throw new Error("not this one");
   };
-  const skipping = member(new MemoryCheckpointStore(), { maxBatchSize: 1, onProcessFailure: "skip" }, { process });
+  const skipping = member(new MemoryCheckpointStore(), { maxBatch: 1, onHandlerFailure: "go-on" }, { process });
   await skipping.failed("process");
   await send("0", "b");
   await eventually(() => skipping.count() === 1, "the next");
-  await skipping.processor.close();
-  const releasing = member(new MemoryCheckpointStore(), { maxBatchSize: 1, onProcessFailure: "release" }, { process });
+  await skipping.processor.stop();
+  const releasing = member(new MemoryCheckpointStore(), { maxBatch: 1, onHandlerFailure: "give-up" }, { process });
   await eventually(() => releasing.closed.length >= 2, "given up, and tried again");
   assert.deepEqual(releasing.closed[0], ["0", "failed"]);
 });
@@ -205,7 +205,7 @@ test("initialize that fails is tried again, and close that fails is told", async
   });
   await eventually(() => one.count() === 1, "the event");
   assert.equal(one.errors.filter(({ operation }) => operation === "initialize").length, 2);
-  await one.processor.close();
+  await one.processor.stop();
   assert.ok(one.errors.some(({ operation, error }) => operation === "close" && error.message === "cannot close"));
 });
 
@@ -240,7 +240,7 @@ test("a partition that somebody else takes is closed, and its checkpoint is thei
   assert.deepEqual(one.closed, [["0", "ownership-lost"]]);
   assert.equal(partition.signal.aborted, true);
   assert.deepEqual(await checkpoints(store, one.consumer), {}, "no checkpoint is written for another");
-  await assert.rejects(partition.updateCheckpoint({ partitionId: "0", sequenceNumber: 0, offset: "0" }), ours("ownership-lost"));
+  await assert.rejects(partition.checkpoint({ partitionId: "0", sequenceNumber: 0, offset: "0" }), ours("ownership-lost"));
   // Who took it never renews: it is dead after the expiry, and its share is taken back.
   await eventually(() => one.opened.length === 2, "the partition again");
 });
@@ -295,14 +295,14 @@ test("closing waits for handlers, remembers what they did, and does not wait for
   let finish;
   const one = member(store, { autoCheckpoint: { onClose: true } }, { process: () => new Promise((resolve) => (finish = resolve)) });
   await eventually(() => finish, "the handler");
-  const closing = one.processor.close();
+  const closing = one.processor.stop();
   finish();
   await closing;
   assert.deepEqual(await checkpoints(store, one.consumer), { 0: 0 });
   assert.deepEqual(one.errors, [], "it was waited for, and not in vain");
 
   await send("0", "b");
-  const stuck = member(store, { closeTimeoutMs: 50 }, { process: (_, __, { processor }) => processor.close() });
+  const stuck = member(store, { closeTimeoutMs: 50 }, { process: (_, __, { processor }) => processor.stop() });
   await eventually(() => stuck.closed.length === 1, "its end");
   const { error } = await stuck.failed("close");
   ours("timeout", /waits for the processor to close|may wait for the processor/)(error);
@@ -330,7 +330,7 @@ test("a reader gives its partition up to others, and leaves it alone for a while
       return partition.closed;
     }
   })();
-  assert.equal(await reading, "released");
+  assert.equal(await reading, "given-up");
   const other = member(store);
   await eventually(() => other.owned.length === 1, "the other");
 });

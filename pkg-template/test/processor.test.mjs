@@ -17,7 +17,7 @@ test("one processor reads everything, in order, and remembers how far", async (t
   await eventually(() => one.count() === 12, "all events");
   for (const id of ids) assert.deepEqual(one.seen[id], [`${id}a`, `${id}b`, `${id}c`]);
   assert.deepEqual(await checkpoints(store, one.consumer), {}, "nothing was asked for yet");
-  await one.processor.close();
+  await one.processor.stop();
   await one.running;
   assert.deepEqual(await checkpoints(store, one.consumer), { 0: 2, 1: 2, 2: 2, 3: 2 });
   assert.deepEqual(one.closed.map(([, reason]) => reason), ["shutdown", "shutdown", "shutdown", "shutdown"]);
@@ -43,7 +43,7 @@ for (const strategy of ["balanced", "greedy"]) {
     await Promise.all(ids.map((id) => send(id, "x")));
     await eventually(() => members.reduce((sum, one) => sum + one.count(), 0) === 8, "every event once");
     const [first] = members.splice(0, 1);
-    await first.processor.close();
+    await first.processor.stop();
     await eventually(() => isWhole() && shares().join() === "4,4", "the rest shared");
     await Promise.all(ids.map((id) => send(id, "y")));
     await eventually(() => members.reduce((sum, one) => sum + one.count(), 0) >= 16 - first.count(), "every later event");
@@ -120,7 +120,7 @@ test("where to start: for each partition, by initialize, and never against a che
   await eventually(() => one.count() === 4, "the events behind each start");
   assert.deepEqual(one.seen, { 0: ["old", "new"], 1: ["new"], 2: ["new"] });
   await eventually(async () => Object.keys(await checkpoints(store, one.consumer)).length === 3, "checkpoints");
-  await one.processor.close();
+  await one.processor.stop();
   const again = member(store, { strategy: "greedy" }, { initialize: () => "earliest" });
   await eventually(() => again.owned.length === 3, "all partitions");
   for (const id of ids) await send(id, "newest");
@@ -138,8 +138,8 @@ test("a paused partition hands out nothing until it is resumed, and one that see
   partition.pause();
   assert.equal(partition.isPaused, true);
   await send("0", "c");
-  await eventually(async () => (await partition.lag()) === 1, "one event behind");
-  assert.equal((await one.processor.lag()).total, 1);
+  await eventually(async () => (await partition.lag()).events === 1, "one event behind");
+  assert.equal((await one.processor.lag()).events, 1);
   assert.equal(one.count(), 2, "paused");
   partition.resume();
   await eventually(() => one.count() === 3, "the third");
@@ -147,25 +147,25 @@ test("a paused partition hands out nothing until it is resumed, and one that see
   partition.seek({ sequenceNumber: 1, inclusive: true });
   await eventually(() => one.count() === 5, "the second and third again");
   assert.deepEqual(one.seen[0], ["a", "b", "c", "b", "c"]);
-  assert.deepEqual(await one.processor.lag(), { total: 0, partitions: { 0: 0 } });
+  assert.deepEqual(await one.processor.lag(), { events: 0, partitions: [{ partitionId: "0", events: 0, processed: 2, last: 2 }] });
   assert.throws(() => partition.seek({ offset: "1", sequenceNumber: 1 }), ours("invalid-argument"));
 });
 
 test("checkpoints: every so many events, never backwards, never empty, never of another partition", async (t) => {
   const { member, send } = await group(t, 2);
   const store = new MemoryCheckpointStore();
-  const one = member(store, { strategy: "greedy", maxBatchSize: 1, autoCheckpoint: { everyEvents: 2 } });
+  const one = member(store, { strategy: "greedy", maxBatch: 1, autoCheckpoint: { everyEvents: 2 } });
   await eventually(() => one.owned.length === 2, "both");
   await send("0", "a", "b", "c");
   await eventually(() => one.count() === 3, "three events");
   await eventually(async () => (await checkpoints(store, one.consumer))[0] === 1, "after two");
   const partition = one.processor.partition("0");
-  await partition.updateCheckpoint({ partitionId: "0", sequenceNumber: 2, offset: "2" });
+  await partition.checkpoint({ partitionId: "0", sequenceNumber: 2, offset: "2" });
   assert.equal((await checkpoints(store, one.consumer))[0], 2);
-  await partition.updateCheckpoint({ partitionId: "0", sequenceNumber: 0, offset: "0" });
+  await partition.checkpoint({ partitionId: "0", sequenceNumber: 0, offset: "0" });
   assert.equal((await checkpoints(store, one.consumer))[0], 2, "never backwards");
-  await assert.rejects(partition.updateCheckpoint({ partitionId: "0" }), ours("invalid-argument", /offset or a sequence number/));
-  await assert.rejects(partition.updateCheckpoint({ partitionId: "1", sequenceNumber: 9, offset: "9" }), ours("invalid-argument", /one of its events/));
+  await assert.rejects(partition.checkpoint({ partitionId: "0" }), ours("invalid-argument", /offset or a sequence number/));
+  await assert.rejects(partition.checkpoint({ partitionId: "1", sequenceNumber: 9, offset: "9" }), ours("invalid-argument", /one of its events/));
 });
 
 test("a checkpoint is written after a time, without another event", async (t) => {
@@ -190,7 +190,7 @@ test("typed bodies, and one that does not decode is an event with its error", as
   assert.deepEqual([seen[0].body, seen[2].body], [{ n: 1 }, { n: 3 }]);
   assert.throws(() => seen[1].body);
   assert.equal(seen[1].text(), "{oops");
-  await processor.close();
+  await processor.stop();
 });
 
 test("what is no processor's is refused at once", async (t) => {

@@ -147,6 +147,7 @@ mod tests {
     use super::Strategy;
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     /// A small generator, so that a failing case says all by its seed.
     fn dice(mut state: u64) -> impl FnMut(usize) -> usize {
@@ -278,6 +279,64 @@ mod tests {
     fn balanced_takes_one_a_cycle_and_greedy_all_that_is_missing() {
         let claims = |strategy| Group::new(8, strategy, 7).cycle("me");
         assert_eq!((claims(Strategy::Balanced), claims(Strategy::Greedy)), (1, 8));
+    }
+
+    /// Cases that JavaScript's balancing is held to as well (pkg-template/test/balance.test.mjs), one a line: a situation, the seed of the
+    /// dice, and what is claimed.
+    fn cases() -> String {
+        let mut lines = String::new();
+        for seed in 0..300_u64 {
+            let mut roll = dice(seed);
+            let (partitions, others, cap) = (roll(40), roll(9), roll(16));
+            let me = format!("m{}", roll(10));
+            // Some hold more than others, and some are dead.
+            let owner = |_| match roll(others + 2) {
+                0 => None,
+                1 => Some(format!("m{}", roll(2))),
+                other => Some(format!("m{other}")),
+            };
+            let owned: Vec<Option<String>> = (0..partitions).map(owner).collect();
+            let owners: Vec<Option<&str>> = owned.iter().map(Option::as_deref).collect();
+            let left_over: Vec<bool> = (0..partitions).map(|_| roll(2) == 0).collect();
+            let strategy = if roll(2) == 0 { Strategy::Balanced } else { Strategy::Greedy };
+            let cap = (cap < 8).then_some(cap);
+            let situation = Situation { me: &me, strategy, cap, owners: &owners, left_over: &left_over };
+            let claims: Vec<_> =
+                situation.claims(dice(seed)).iter().map(|claim| (claim.partition, claim.from)).collect();
+            let strategy = if strategy == Strategy::Greedy { "greedy" } else { "balanced" };
+            // Not as one object: the order of its names depends on features.
+            let names = ["seed", "me", "strategy", "cap", "owners", "leftOver", "claims"];
+            let values = [
+                json!(seed),
+                json!(me),
+                json!(strategy),
+                json!(cap),
+                json!(owners),
+                json!(left_over),
+                json!(claims),
+            ];
+            let fields: Vec<_> =
+                names.iter().zip(values).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let case = format!("{{{}}}", fields.join(","));
+            lines.push_str(&format!("{}{case}", if seed == 0 { "[\n" } else { ",\n" }));
+        }
+        lines + "\n]\n"
+    }
+
+    #[test]
+    fn both_languages_are_held_to_the_same_cases() {
+        let kept = include_str!("../../tests/vectors/balance.json");
+        let is_same = kept == cases();
+        assert!(
+            is_same,
+            "tests/vectors/balance.json is of another time: `cargo test --lib print_the_cases -- --ignored --nocapture`"
+        );
+    }
+
+    #[test]
+    #[ignore = "prints tests/vectors/balance.json"]
+    fn print_the_cases() {
+        print!("{}", cases());
     }
 
     #[test]

@@ -103,10 +103,12 @@ fn package(workspace: &Workspace, report: &mut Report) {
     });
     report.step("package: the facade in Node, against the emulator inside the process", || {
         let built = package::build(workspace)?;
+        // Storage for the store in blobs, and the official store that shares a group with it.
+        let stores = prepare::packages(workspace, "tests/interop/stores")?;
         let mut tests = Command::new(prepare::system_node()?);
         tests.current_dir(workspace.root()).args(["--test", "--test-reporter", "spec"]);
         tests.args(node_tests(&workspace.root().join("pkg-template/test"))?);
-        counted(tests.env("EVENTHUBS_PACKAGE", built.folder))
+        counted(tests.env("EVENTHUBS_PACKAGE", built.folder).env("EVENTHUBS_STORES", stores))
     });
     report.step("package: the tarball in Node, Deno, Bun, bundlers, workers and type checkers", || {
         let built = package::build(workspace)?;

@@ -49,8 +49,8 @@ export type ReaderHandlers<T = Uint8Array> = Omit<ProcessorHandlers<T>, "process
  * ```
  */
 export class EventProcessor<T = Uint8Array> {
-  /** How it is called as an owner of partitions. */
-  readonly identifier: string;
+  /** How it is called in the store. */
+  readonly id: string;
   readonly #consumer: ConsumerClient;
   readonly #store: GroupStore;
   readonly #how: Settings<T>;
@@ -66,7 +66,7 @@ export class EventProcessor<T = Uint8Array> {
   #partitionIds: readonly string[] | undefined;
   #host: Host<T> | undefined;
   #loop: Promise<void> = Promise.resolve();
-  #closed: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
   #unwatch = (): void => undefined;
   /** Readers for a program that asks, and who waits for them. */
   #readers: Partition<T>[] = [];
@@ -74,7 +74,7 @@ export class EventProcessor<T = Uint8Array> {
   #fatal: { error: unknown } | undefined;
   #error!: ErrorHandler;
 
-  /** Checks its arguments, and does nothing else yet. The consumer stays its owner's: close it after the processor. */
+  /** Checks its arguments, and does nothing else yet. The consumer stays its owner's: close it after the processor was stopped. */
   constructor(consumer: ConsumerClient, store: CheckpointStore, given?: EventProcessorOptions<T>) {
     if (typeof consumer?.receive !== "function" || typeof consumer.consumerGroup !== "string") {
       throw wrong("the first argument of an EventProcessor", "a ConsumerClient", consumer);
@@ -82,14 +82,14 @@ export class EventProcessor<T = Uint8Array> {
     const lacks = STORE_METHODS.filter((name) => typeof (store as Partial<CheckpointStore> | undefined)?.[name] !== "function");
     if (lacks.length > 0) throw invalid(`a checkpoint store has four methods; this one lacks ${lacks.join(", ")}`);
     this.#how = settings(given);
-    this.identifier = this.#how.identifier;
+    this.id = this.#how.processorId;
     this.#consumer = consumer;
     const { namespace, eventHub, consumerGroup } = consumer;
     this.#store = new GroupStore(store, { namespace, eventHub, consumerGroup }, this.#how.storeTimeoutMs);
   }
 
   /**
-   * Reads until the processor is closed, by {@link close} or `signal`; resolves when everything is given up.
+   * Reads until the processor is stopped, by {@link stop} or `signal`; resolves when everything is given up.
    *
    * @throws EventHubsError when the consumer was closed underneath, and for handlers that are none. All else goes to the error hook.
    */
@@ -100,12 +100,12 @@ export class EventProcessor<T = Uint8Array> {
     const bound = <F extends ((...given: never[]) => unknown) | undefined>(handler: F): F => handler?.bind(handlers) as F;
     this.#start(bound(handlers.error), { process: bound(process), initialize: bound(initialize), close: bound(close) }, signal);
     await this.#loop;
-    await this.close();
+    await this.stop();
     if (this.#fatal !== undefined) throw this.#fatal.error;
   }
 
   /**
-   * The partitions as they are claimed, for a program that asks for events itself. Ends when the processor is closed; leaving the loop closes
+   * The partitions as they are claimed, for a program that asks for events itself. Ends when the processor is stopped; leaving the loop stops
    * it.
    *
    * ```ts
@@ -131,7 +131,7 @@ export class EventProcessor<T = Uint8Array> {
         else await this.#bell.wait();
       }
     } finally {
-      await this.close();
+      await this.stop();
     }
     if (this.#fatal !== undefined) throw this.#fatal.error;
   }
@@ -147,31 +147,31 @@ export class EventProcessor<T = Uint8Array> {
   }
 
   /**
-   * How many events are still to be processed. Asks the service.
+   * Asks the service how far the processing of this processor's partitions is behind.
    *
    * @throws EventHubsError
    */
   async lag(): Promise<ProcessorLag> {
-    const each = await Promise.all([...this.#owned].map(async ([id, partition]) => [id, await partition.lag()] as const));
-    return { total: each.reduce((sum, [, lag]) => sum + (lag ?? 0), 0), partitions: Object.fromEntries(each) };
+    const partitions = await Promise.all([...this.#owned.values()].map((partition) => partition.lag()));
+    return { partitions, events: partitions.reduce((sum, { events = 0 }) => sum + events, 0) };
   }
 
   /**
    * Waits for handlers that run, writes what is left to write, and gives up what it owns, so that others may take it at once. Not to be
    * awaited by a handler: it waits for that.
    */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
   }
 
-  /** The same as {@link close}: for `await using`. */
+  /** The same as {@link stop}: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.stop();
   }
 
   #start(error: ErrorHandler, handlers: Pick<Host<T>, "process" | "initialize" | "close">, signal: AbortSignal | undefined): void {
-    if (this.#closed !== undefined) throw closed("the processor");
+    if (this.#stopped !== undefined) throw closed("the processor");
     if (this.#host !== undefined) throw invalid("the processor runs already: use another one, with the same store");
     this.#error = error;
     this.#host = {
@@ -179,7 +179,7 @@ export class EventProcessor<T = Uint8Array> {
       report: (operation, error, partitionId) => this.#report(operation, error, partitionId),
       giveUp: (partition, reason) => this.#giveUp(partition, reason),
     };
-    const abort = (): void => void this.close();
+    const abort = (): void => void this.stop();
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     this.#loop = this.#run(this.#host).finally(() => signal?.removeEventListener("abort", abort));
@@ -187,7 +187,7 @@ export class EventProcessor<T = Uint8Array> {
 
   async #run(host: Host<T>): Promise<void> {
     const { signal } = this.#abort;
-    this.#unwatch = this.#store.watch(this.identifier, () => this.#wake());
+    this.#unwatch = this.#store.watch(this.id, () => this.#wake());
     let failures = 0;
     while (!signal.aborted) {
       this.#isWoken = false;
@@ -217,19 +217,19 @@ export class EventProcessor<T = Uint8Array> {
     const records = this.#readable(listing);
     for (const partition of this.#owned.values()) {
       const record = records.get(partition.partitionId);
-      if (record?.ownerId !== this.identifier) void this.#giveUp(partition, "ownership-lost");
+      if (record?.ownerId !== this.id) void this.#giveUp(partition, "ownership-lost");
     }
     // What ended without being given up is begun again: it is still listed as ours.
-    const mine = ids.filter((id) => records.get(id)?.ownerId === this.identifier && !this.#leftAlone.has(id));
+    const mine = ids.filter((id) => records.get(id)?.ownerId === this.id && !this.#leftAlone.has(id));
     const wanted = this.#wanted(ids, records);
     const asked = [...mine, ...wanted].map((id) => ({ partitionId: id, etag: records.get(id)?.etag }));
-    const won = await this.#attempt("claim-ownership", () => this.#store.claim(asked, this.identifier));
+    const won = await this.#attempt("claim-ownership", () => this.#store.claim(asked, this.id));
     if (won === undefined) return false;
     for (const { partitionId, error } of won.failures) await this.#report("claim-ownership", error, partitionId);
     const isUndecided = new Set(won.failures.map(({ partitionId }) => partitionId));
     for (const id of mine) {
       const [partition, record] = [this.#owned.get(id), won.records.get(id)];
-      if (record !== undefined) partition?.renewed(startedAt, record.etag);
+      if (record !== undefined) partition?.renewed(startedAt, record);
       else if (partition !== undefined && !isUndecided.has(id)) void this.#giveUp(partition, "ownership-lost");
     }
     const fresh = [...won.records.values()].filter(({ partitionId }) => !this.#owned.has(partitionId));
@@ -270,10 +270,10 @@ export class EventProcessor<T = Uint8Array> {
     const moment = { now: now(), unix: Date.now() };
     const owners = this.#sightings.owners(ids, records, ownershipExpirationMs, moment);
     // An owner of this name is this one, however long ago it renewed.
-    for (const [place, id] of ids.entries()) if (records.get(id)?.ownerId === this.identifier) owners[place] = this.identifier;
+    for (const [place, id] of ids.entries()) if (records.get(id)?.ownerId === this.id) owners[place] = this.id;
     const leftOver = ids.map((id) => this.#sightings.isLeftOver(id, ownershipExpirationMs, moment.now));
     for (const [id, until] of this.#leftAlone) if (until <= moment.now) this.#leftAlone.delete(id);
-    const chosen = claims({ me: this.identifier, strategy, cap, owners, leftOver }).map(({ partition }) => ids[partition]!);
+    const chosen = claims({ me: this.id, strategy, cap, owners, leftOver }).map(({ partition }) => ids[partition]!);
     return chosen.filter((id) => !this.#owned.has(id) && !this.#leftAlone.has(id));
   }
 
@@ -281,18 +281,20 @@ export class EventProcessor<T = Uint8Array> {
   async #begin(host: Host<T>, won: readonly PartitionOwnership[], claimedAt: number): Promise<boolean> {
     if (won.length === 0) return true;
     // Without knowing where the last one stopped nothing is read: the next cycle asks again.
-    const checkpoints = await this.#attempt("list-checkpoints", () => this.#store.listCheckpoints());
+    const checkpoints = await this.#attempt("read-checkpoint", () => this.#store.listCheckpoints());
     if (checkpoints === undefined) return false;
     const unreadable = new Map<string, RecordFailure>(checkpoints.failures.map((failure) => [failure.partitionId, failure]));
-    for (const { partitionId, etag } of won) {
+    for (const record of won) {
+      const { partitionId } = record;
       if (this.#abort.signal.aborted) return false;
       const failure = unreadable.get(partitionId);
       if (failure !== undefined) {
-        await this.#report("list-checkpoints", failure.error, partitionId);
+        await this.#report("read-checkpoint", failure.error, partitionId);
         continue;
       }
-      const partition = new Partition<T>(host, partitionId, checkpoints.records.get(partitionId), claimedAt, etag);
+      const partition = new Partition<T>(host, partitionId, checkpoints.records.get(partitionId));
       this.#owned.set(partitionId, partition);
+      partition.renewed(claimedAt, record);
       void this.#hand(partition);
     }
     return true;
@@ -311,17 +313,17 @@ export class EventProcessor<T = Uint8Array> {
   /** Ends reading a partition. What was lost or failed stays with whom the store says. */
   async #giveUp(partition: Partition<T>, reason: CloseReason): Promise<void> {
     const { partitionId } = partition;
-    if (reason === "released") this.#leftAlone.set(partitionId, now() + this.#how.ownershipExpirationMs);
+    if (reason === "given-up") this.#leftAlone.set(partitionId, now() + this.#how.ownershipExpirationMs);
     await partition.end(reason);
     if (this.#owned.get(partitionId) !== partition) return;
     this.#owned.delete(partitionId);
     this.#readers = this.#readers.filter((reader) => reader !== partition);
-    if (reason === "released") await this.#release([partition]);
+    if (reason === "given-up") await this.#release([partition]);
     // What is somebody else's now may be needed elsewhere.
     else if (reason === "ownership-lost") this.#wake();
   }
 
-  async #close(): Promise<void> {
+  async #stop(): Promise<void> {
     this.#abort.abort(closed("the processor"));
     this.#bell.ring();
     await this.#loop;
@@ -336,10 +338,10 @@ export class EventProcessor<T = Uint8Array> {
 
   /** What was given up is taken by others at once, and need not expire. */
   async #release(partitions: readonly Partition<T>[]): Promise<void> {
-    const isOurs = (record: PartitionOwnership): boolean => record.ownerId === this.identifier;
+    const isOurs = (record: PartitionOwnership): boolean => record.ownerId === this.id;
     // Also what was claimed and not begun; another partition of ours that is not among these stays.
     const isMeant = ({ partitionId }: PartitionOwnership): boolean =>
-      this.#closed !== undefined || partitions.some((partition) => partition.partitionId === partitionId);
+      this.#stopped !== undefined || partitions.some((partition) => partition.partitionId === partitionId);
     await this.#attempt("release-ownership", async () => {
       const { records } = await this.#store.listOwnership();
       const ours = [...records.values()].filter((record) => isOurs(record) && isMeant(record));

@@ -27,7 +27,7 @@ export interface EventProcessorOptions<T = Uint8Array> {
   /** When checkpoints are written without being asked for. Default: never. */
   autoCheckpoint?: AutoCheckpoint | undefined;
   /** The most events that `process` gets at once. Default: 100. */
-  maxBatchSize?: number | undefined;
+  maxBatch?: number | undefined;
   /** After how long without an event `process` gets none. Default: never. */
   maxWaitMs?: number | undefined;
   /** How many events of a partition may lie ready, at most. Default: 2000. */
@@ -35,27 +35,30 @@ export interface EventProcessorOptions<T = Uint8Array> {
   /** How many bytes of a partition may lie ready, about. Default: 8 MiB. */
   prefetchBytes?: number | undefined;
   /**
-   * What becomes of a batch that `process` failed with. `retry`: it gets the same again after a pause, so that nothing is lost. `skip`: it gets
-   * the next, as in `@azure/event-hubs`. `release`: the partition is given up. Default: `retry`. The error hook is told of each failure.
+   * What becomes of a batch that `process` failed with. `again`: it gets the same after a pause, so that nothing is left out. `go-on`: the events
+   * count as processed, as in `@azure/event-hubs`. `give-up`: the partition is closed, and begun again behind the last checkpoint. Default:
+   * `again`. The error hook is told of each failure.
    */
-  onProcessFailure?: "retry" | "skip" | "release" | undefined;
-  /** How long a call of the store may take. Default: 30 000. */
+  onHandlerFailure?: "again" | "go-on" | "give-up" | undefined;
+  /** How long a call of the store may take. Shorter than the expiration. Default: 10 000, or a quarter of the expiration. */
   storeTimeoutMs?: number | undefined;
   /** How long handlers that still run are waited for when a partition is given up. Default: 10 000. */
   closeTimeoutMs?: number | undefined;
-  /** How the processor is called as an owner of partitions: no two may be called the same. Default: a random name. */
-  identifier?: string | undefined;
+  /** How the processor is called in the store: unique in its group. Default: a random name. */
+  processorId?: string | undefined;
 }
 
 /** Why a partition is read no longer. */
 export type CloseReason =
   /** Another processor reads it now. */
   | "ownership-lost"
-  /** The processor was closed. */
+  /** The ownership could not be renewed in time, so others may take the partition: two should not work on it. */
+  | "ownership-expired"
+  /** The processor was stopped. */
   | "shutdown"
-  /** It was given up: by `close()` of its reader. */
-  | "released"
-  /** It cannot be read, or `initialize` failed; it is tried again in the next cycle. */
+  /** Whoever reads it has let go of it: by `close()` of its reader. */
+  | "given-up"
+  /** It cannot be read, or a handler failed; it is tried again in the next cycle. */
   | "failed";
 
 /** What failed. */
@@ -64,8 +67,8 @@ export type ProcessorOperation =
   | "list-ownership"
   | "claim-ownership"
   | "release-ownership"
-  | "list-checkpoints"
-  | "update-checkpoint"
+  | "read-checkpoint"
+  | "write-checkpoint"
   | "receive"
   | "initialize"
   | "process"
@@ -78,12 +81,22 @@ export interface ErrorContext {
   readonly partitionId: string | undefined;
 }
 
-/** How far behind a processor is. */
+/** How far the processing of a processor's partitions is behind. */
 export interface ProcessorLag {
-  /** The events of all its partitions that are still to be processed, as far as that is known. */
-  readonly total: number;
-  /** The same for each; undefined where nothing was processed yet and the start says no number. */
-  readonly partitions: Readonly<Record<string, number | undefined>>;
+  readonly partitions: readonly PartitionLag[];
+  /** Their events together, as far as they are known. */
+  readonly events: number;
+}
+
+/** How far the processing of a partition is behind what was written to it. */
+export interface PartitionLag {
+  readonly partitionId: string;
+  /** Events that are retained and not processed; undefined while nothing was processed and the start says no number. */
+  readonly events: number | undefined;
+  /** The sequence number of the last event that was processed, or of the checkpoint. */
+  readonly processed: number | undefined;
+  /** The sequence number of the last event that was written; -1 when there never was one. */
+  readonly last: number;
 }
 
 /** A partition that a processor owns. */
@@ -91,8 +104,8 @@ export interface PartitionContext {
   readonly partitionId: string;
   readonly eventHub: string;
   readonly consumerGroup: string;
-  /** The checkpoint behind which reading started, if there was one. */
-  readonly checkpoint: Checkpoint | undefined;
+  /** Where the partition was left when this processor took it; undefined when it was never processed. */
+  readonly startingCheckpoint: Checkpoint | undefined;
   /** Aborted when the partition is about to be given up, or was lost: for handlers that take long. */
   readonly signal: AbortSignal;
   readonly isPaused: boolean;
@@ -102,17 +115,18 @@ export interface PartitionContext {
   /** Goes on elsewhere, also behind what was read: what is handed out next comes from there. Checkpoints follow. */
   seek(position: StartPosition): void;
   /**
-   * Has the store remember that everything up to this event is done. What would move the checkpoint back is not written.
+   * Writes a checkpoint: whoever processes this partition next begins behind the event. It only ever goes forward: at an event that is not
+   * ahead of the last one written (since the last {@link seek}) there is nothing to do.
    *
    * @throws EventHubsError `ownership-lost` when the partition is another's by now, and whatever the store fails with.
    */
-  updateCheckpoint(event: Pick<ReceivedEvent<unknown>, "partitionId" | "sequenceNumber" | "offset">): Promise<void>;
+  checkpoint(event: Pick<ReceivedEvent<unknown>, "partitionId" | "sequenceNumber" | "offset">): Promise<void>;
   /**
-   * How many events are still to be processed; undefined where nothing was processed yet and the start says no number. Asks the service.
+   * Asks the service how far the processing is behind.
    *
    * @throws EventHubsError
    */
-  lag(): Promise<number | undefined>;
+  lag(): Promise<PartitionLag>;
 }
 
 /** A partition that hands out its events when they are asked for. */
@@ -155,14 +169,14 @@ const OPTIONS: Record<string, Rule> = {
   from: "any",
   codec: "object",
   autoCheckpoint: "object",
-  maxBatchSize: atLeastOne,
+  maxBatch: atLeastOne,
   maxWaitMs: millis,
   prefetch: atLeastOne,
   prefetchBytes: count,
-  onProcessFailure: [(value) => ["retry", "skip", "release"].includes(value as string), '"retry", "skip" or "release"'],
+  onHandlerFailure: [(value) => ["again", "go-on", "give-up"].includes(value as string), '"again", "go-on" or "give-up"'],
   storeTimeoutMs: POSITIVE,
   closeTimeoutMs: millis,
-  identifier: [(value) => typeof value === "string" && value !== "", "a text that is not empty"],
+  processorId: [(value) => typeof value === "string" && value !== "", "a text that is not empty"],
 };
 const AUTO: Record<string, Rule> = { everyEvents: atLeastOne, everyMs: millis, onClose: "boolean" };
 const POSITION = ["offset", "sequenceNumber", "enqueuedTime", "inclusive"];
@@ -189,6 +203,13 @@ export function settings<T>(given: EventProcessorOptions<T> | undefined): Settin
         "else partitions are lost before they are renewed",
     );
   }
+  const storeTimeoutMs = checked.storeTimeoutMs ?? Math.min(10_000, ownershipExpirationMs / 4);
+  if (storeTimeoutMs >= ownershipExpirationMs) {
+    throw invalid(
+      `'storeTimeoutMs' (${storeTimeoutMs}) must be shorter than 'ownershipExpirationMs' (${ownershipExpirationMs}): ` +
+        "a store that does not answer has to be noticed before partitions expire",
+    );
+  }
   const isOne = typeof from !== "object" || from === null || Object.keys(from).some((name) => POSITION.includes(name));
   const each = isOne ? {} : (from as Record<string, StartPosition>);
   return {
@@ -200,13 +221,13 @@ export function settings<T>(given: EventProcessorOptions<T> | undefined): Settin
     named: Object.keys(each),
     codec: checked.codec ?? (bytes() as never),
     autoCheckpoint: options(checked.autoCheckpoint, AUTO, "autoCheckpoint"),
-    maxBatchSize: checked.maxBatchSize ?? 100,
+    maxBatch: checked.maxBatch ?? 100,
     maxWaitMs: checked.maxWaitMs ?? Infinity,
     reading: { prefetch, prefetchBytes },
-    onProcessFailure: checked.onProcessFailure ?? "retry",
-    storeTimeoutMs: checked.storeTimeoutMs ?? 30_000,
+    onHandlerFailure: checked.onHandlerFailure ?? "again",
+    storeTimeoutMs,
     closeTimeoutMs: checked.closeTimeoutMs ?? 10_000,
-    identifier: checked.identifier ?? randomName(),
+    processorId: checked.processorId ?? randomName(),
   };
 }
 

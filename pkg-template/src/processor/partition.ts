@@ -9,8 +9,8 @@ import type { StartPosition } from "../options.js";
 import type { ReceivedEvent } from "../received.js";
 import type { EventStream } from "../stream.js";
 import type { GroupStore } from "./caller.js";
-import { type Checkpoint, hasNumber, type Mark, positionBehind } from "./checkpoint.js";
-import { type CloseReason, closed, type PartitionReader, type ProcessorHandlers, type ProcessorOperation, type Settings } from "./options.js";
+import { type Checkpoint, hasNumber, type Mark, type PartitionOwnership, positionBehind } from "./checkpoint.js";
+import { type CloseReason, closed, type PartitionLag, type PartitionReader, type ProcessorHandlers, type ProcessorOperation, type Settings } from "./options.js";
 import { Progress } from "./progress.js";
 
 /** What all partitions of a processor have in common. @internal */
@@ -39,10 +39,8 @@ const LONGEST_PAUSE = 30_000;
 /** @internal */
 export class Partition<T> implements PartitionReader<T> {
   readonly partitionId: string;
-  readonly checkpoint: Checkpoint | undefined;
+  readonly startingCheckpoint: Checkpoint | undefined;
   readonly closed: Promise<CloseReason>;
-  /** The version of its ownership. */
-  etag: string | undefined;
   readonly #host: Host<T>;
   /** Rings when something changed that a reader may wait for. */
   readonly #bell = new Bell();
@@ -54,8 +52,8 @@ export class Partition<T> implements PartitionReader<T> {
   #stream: EventStream<T> | undefined;
   #failures = 0;
   #isPaused = false;
-  /** When the ownership was last known to be ours. */
-  #renewedAt: number;
+  /** Goes off when the ownership was not renewed in time. */
+  #expiry: Timer | undefined;
   #timer: Timer | undefined;
   /** Writes of checkpoints, one after the other: of two at once the store might keep the older. */
   #writes: Promise<unknown> = Promise.resolve();
@@ -68,12 +66,10 @@ export class Partition<T> implements PartitionReader<T> {
   #ended: Promise<void> | undefined;
   #tellClosed!: (reason: CloseReason) => void;
 
-  constructor(host: Host<T>, partitionId: string, checkpoint: Checkpoint | undefined, renewedAt: number, etag: string | undefined) {
+  constructor(host: Host<T>, partitionId: string, checkpoint: Checkpoint | undefined) {
     this.#host = host;
     this.partitionId = partitionId;
-    this.checkpoint = checkpoint;
-    this.#renewedAt = renewedAt;
-    this.etag = etag;
+    this.startingCheckpoint = checkpoint;
     this.#progress = new Progress(host.how.autoCheckpoint, checkpoint);
     this.#from = (checkpoint && positionBehind(checkpoint)) ?? host.how.from(partitionId);
     this.closed = new Promise((resolve) => (this.#tellClosed = resolve));
@@ -117,16 +113,16 @@ export class Partition<T> implements PartitionReader<T> {
     this.#bell.ring();
   }
 
-  async updateCheckpoint(event: Pick<ReceivedEvent<unknown>, "partitionId" | "sequenceNumber" | "offset">): Promise<void> {
+  async checkpoint(event: Pick<ReceivedEvent<unknown>, "partitionId" | "sequenceNumber" | "offset">): Promise<void> {
     const { partitionId, sequenceNumber, offset } = (event ?? {}) as Partial<ReceivedEvent<unknown>>;
     if (partitionId !== this.partitionId) {
-      throw invalid(`updateCheckpoint of partition '${this.partitionId}' takes one of its events, not one of '${String(partitionId)}'`);
+      throw invalid(`checkpoint() of partition '${this.partitionId}' takes one of its events, not one of '${String(partitionId)}'`);
     }
     const mark = { sequenceNumber: sequenceNumber ?? NaN, offset: offset ?? "" };
     if (positionBehind(mark) === undefined) throw invalid("a checkpoint needs an event with an offset or a sequence number");
     const progress = this.#progress;
     await this.#inTurn(async () => {
-      if (this.#reason === "ownership-lost") throw this.#over();
+      if (this.#isLost) throw this.#over();
       if (!progress.isForward(mark)) return;
       await this.#host.store.updateCheckpoint(this.partitionId, mark);
       progress.writtenElsewhere(mark);
@@ -134,15 +130,12 @@ export class Partition<T> implements PartitionReader<T> {
     });
   }
 
-  async lag(): Promise<number | undefined> {
-    const { isEmpty, lastEnqueuedSequenceNumber: last, beginSequenceNumber: first } = await this.#host.consumer.partitionProperties(this.partitionId);
+  async lag(): Promise<PartitionLag> {
+    const { partitionId } = this;
+    const { isEmpty, lastEnqueuedSequenceNumber: last, beginSequenceNumber: first } = await this.#host.consumer.partitionProperties(partitionId);
     const done = this.#progress.last;
-    if (done !== undefined && hasNumber(done)) return Math.max(last - done.sequenceNumber, 0);
-    if (isEmpty) return 0;
-    if (this.#from === "earliest") return last - first + 1;
-    if (typeof this.#from !== "object" || !("sequenceNumber" in this.#from)) return undefined;
-    const { sequenceNumber, inclusive = false } = this.#from;
-    return Math.max(last - Math.max(inclusive ? sequenceNumber - 1 : sequenceNumber, first - 1), 0);
+    const processed = done !== undefined && hasNumber(done) ? done.sequenceNumber : undefined;
+    return { partitionId, events: isEmpty ? 0 : this.#behind(processed, first, last), processed, last };
   }
 
   async nextBatch(given?: BatchSize): Promise<ReceivedEvent<T>[]> {
@@ -180,7 +173,7 @@ export class Partition<T> implements PartitionReader<T> {
   }
 
   close(): Promise<void> {
-    return this.#host.giveUp(this, "released");
+    return this.#host.giveUp(this, "given-up");
   }
 
   /** Calls `initialize`, then hands out events. Resolves to whether it is read. @internal */
@@ -188,7 +181,7 @@ export class Partition<T> implements PartitionReader<T> {
     try {
       const position = await this.#host.initialize?.(this);
       // Whoever sought there knows better.
-      if (position !== undefined && this.checkpoint === undefined && this.#turns === 0) {
+      if (position !== undefined && this.startingCheckpoint === undefined && this.#turns === 0) {
         this.#stream = this.#open(position);
         this.#from = position;
       }
@@ -200,11 +193,13 @@ export class Partition<T> implements PartitionReader<T> {
     return true;
   }
 
-  /** The ownership was renewed by a call that was made at this time. @internal */
-  renewed(at: number, etag: string | undefined): void {
-    this.#renewedAt = at;
-    this.etag = etag;
-    this.#bell.ring();
+  /** The ownership was claimed or renewed by a call that was made at this time. @internal */
+  renewed(at: number, { isAlive }: PartitionOwnership): void {
+    this.#expiry?.stop();
+    // Where the store knows who lives nothing expires, however long a page in the background sleeps.
+    if (this.#reason !== undefined || isAlive) return;
+    const left = at + this.#host.how.ownershipExpirationMs - now();
+    this.#expiry = Timer.start(() => void this.#host.giveUp(this, "ownership-expired"), left);
   }
 
   /** Hands out nothing more, waits for what runs, remembers what is done. @internal */
@@ -226,7 +221,8 @@ export class Partition<T> implements PartitionReader<T> {
       await this.#host.report("close", new EventHubsError("timeout", message), this.partitionId);
     }
     this.#timer?.stop();
-    if (reason !== "ownership-lost") await this.#writeLast();
+    this.#expiry?.stop();
+    if (!this.#isLost) await this.#writeLast();
     try {
       await this.#host.close?.(reason, this);
     } catch (error) {
@@ -243,12 +239,12 @@ export class Partition<T> implements PartitionReader<T> {
     try {
       await this.#inTurn(() => this.#host.store.updateCheckpoint(this.partitionId, mark));
     } catch (error) {
-      await this.#host.report("update-checkpoint", error, this.partitionId);
+      await this.#host.report("write-checkpoint", error, this.partitionId);
     }
   }
 
   async #pump(process: ProcessorHandlers<T>["process"]): Promise<void> {
-    const { maxBatchSize: maxCount, maxWaitMs } = this.#host.how;
+    const { maxBatch: maxCount, maxWaitMs } = this.#host.how;
     for (let batch; (batch = await this.#take({ maxCount, maxWaitMs })) !== undefined; ) {
       const turns = this.#turns;
       if (!(await this.#processed(process, batch, turns))) continue;
@@ -265,9 +261,9 @@ export class Partition<T> implements PartitionReader<T> {
       } catch (error) {
         await this.#host.report("process", error, this.partitionId);
       }
-      const { onProcessFailure } = this.#host.how;
-      if (onProcessFailure === "skip") return true;
-      if (onProcessFailure === "release") {
+      const { onHandlerFailure } = this.#host.how;
+      if (onHandlerFailure === "go-on") return true;
+      if (onHandlerFailure === "give-up") {
         void this.#host.giveUp(this, "failed");
         return false;
       }
@@ -280,7 +276,7 @@ export class Partition<T> implements PartitionReader<T> {
   async #next(how: BatchSize): Promise<ReceivedEvent<T>[] | undefined> {
     if (this.#host.process !== undefined) throw invalid("the events of this partition go to 'process': nobody else can ask for them");
     this.#confirm();
-    const batch = await this.#take({ maxCount: this.#host.how.maxBatchSize, ...how });
+    const batch = await this.#take({ maxCount: this.#host.how.maxBatch, ...how });
     const last = batch?.at(-1);
     if (batch !== undefined && last !== undefined) this.#handed = { mark: last, events: batch.length, turns: this.#turns };
     return batch;
@@ -346,9 +342,16 @@ export class Partition<T> implements PartitionReader<T> {
   /** Whether events are held back for now. What has ended holds nothing back. */
   #isHindered(): boolean {
     if (this.#reason !== undefined) return false;
-    // Nobody knows whose it is by now.
-    const isUnknown = now() - this.#renewedAt >= this.#host.how.ownershipExpirationMs;
-    return this.#isPaused || isUnknown || this.#progress.isHeldUp(now());
+    return this.#isPaused || this.#progress.isHeldUp(now());
+  }
+
+  /** How many events lie behind what was processed, or behind where it starts. */
+  #behind(processed: number | undefined, first: number, last: number): number | undefined {
+    const from = processed === undefined ? this.#from : { sequenceNumber: processed };
+    if (from === "earliest") return last - first + 1;
+    if (typeof from !== "object" || !("sequenceNumber" in from)) return undefined;
+    const before = "inclusive" in from && from.inclusive ? from.sequenceNumber - 1 : from.sequenceNumber;
+    return Math.max(last - Math.max(before, first - 1), 0);
   }
 
   #open(from: StartPosition): EventStream<T> {
@@ -365,7 +368,7 @@ export class Partition<T> implements PartitionReader<T> {
 
   /** Events were processed. */
   #done(mark: Mark, events: number, turns: number): void {
-    if (turns !== this.#turns || this.#reason === "ownership-lost") return;
+    if (turns !== this.#turns || this.#isLost) return;
     const { sequenceNumber, offset } = mark;
     this.#progress.processed({ sequenceNumber, offset }, events, now());
     this.#remember();
@@ -394,7 +397,7 @@ export class Partition<T> implements PartitionReader<T> {
       progress.written();
     } catch (error) {
       progress.failed(now(), pauseAfter(this.#failedWrites++));
-      await this.#host.report("update-checkpoint", error, this.partitionId);
+      await this.#host.report("write-checkpoint", error, this.partitionId);
     }
     this.#bell.ring();
     this.#remember();
@@ -406,9 +409,18 @@ export class Partition<T> implements PartitionReader<T> {
     return done;
   }
 
+  /** Whether the partition may be another's by now, so that nothing may be written for it. */
+  get #isLost(): boolean {
+    return this.#reason === "ownership-lost" || this.#reason === "ownership-expired";
+  }
+
   #over(): EventHubsError {
-    if (this.#reason === "ownership-lost") {
-      return new EventHubsError("ownership-lost", `another processor reads partition '${this.partitionId}' now`);
+    if (this.#isLost) {
+      const why =
+        this.#reason === "ownership-lost"
+          ? "another processor reads it now"
+          : "the ownership could not be renewed in time, so it may be another's";
+      return new EventHubsError("ownership-lost", `partition '${this.partitionId}' is read no longer: ${why}`);
     }
     return closed(`partition '${this.partitionId}'`);
   }

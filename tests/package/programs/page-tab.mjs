@@ -24,7 +24,7 @@ const tab = {
     const listed = await store.listCheckpoints(consumer.namespace, consumer.eventHub, consumer.consumerGroup);
     return Object.fromEntries(listed.map(({ partitionId, sequenceNumber }) => [partitionId, sequenceNumber]));
   },
-  stop: () => processor.close(),
+  stop: () => processor.stop(),
 };
 globalThis.tab = tab;
 void processor.run({

@@ -165,10 +165,10 @@ export async function share(consumer: ConsumerClient, signal: AbortSignal): Prom
     {
       process: async (events: ReceivedEvent<Order>[], partition: PartitionContext) => {
         const last = events.at(-1);
-        if (last !== undefined) await partition.updateCheckpoint(last);
+        if (last !== undefined) await partition.checkpoint(last);
         console.log(events.map((event) => event.body.id), kept.length, await partition.lag());
       },
-      initialize: (partition) => (partition.checkpoint === undefined ? "earliest" : undefined),
+      initialize: (partition) => (partition.startingCheckpoint === undefined ? "earliest" : undefined),
       close: (reason: CloseReason) => console.log(reason),
       error: (error: unknown, { operation, partitionId }: ErrorContext) => console.error(operation, partitionId, error),
     },
@@ -179,8 +179,8 @@ export async function share(consumer: ConsumerClient, signal: AbortSignal): Prom
 export async function readers(consumer: ConsumerClient): Promise<void> {
   const processor = new EventProcessor(consumer, new MemoryCheckpointStore());
   for await (const partition of processor.partitions({ error: console.error })) void drain(partition);
-  const { total }: { readonly total: number } = await processor.lag();
-  console.log(total);
+  const { events }: { readonly events: number } = await processor.lag();
+  console.log(events);
 }
 
 async function drain(partition: PartitionReader): Promise<CloseReason> {
