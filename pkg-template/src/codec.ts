@@ -9,11 +9,10 @@ export interface Codec<T> {
   readonly contentType?: string | undefined;
   /** The body of a value. */
   encode(value: T): Body;
-  /** The value of a body. What it throws is thrown where the event's `body` is read, and nowhere else. */
+  /** The value of a body. What it throws is the error of that event's `decoded`, thrown where its `body` is read and nowhere else. */
   decode(bytes: Uint8Array, event: ReceivedEvent<unknown>): T;
 }
 
-const DECODER = new TextDecoder();
 /** A body that is not UTF-8 is an error, not a row of question marks. */
 const STRICT = new TextDecoder("utf-8", { fatal: true });
 
@@ -24,7 +23,7 @@ const JSON_CODEC: Codec<unknown> = {
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
     return text;
   },
-  decode: (bytes) => JSON.parse(DECODER.decode(bytes)),
+  decode: (bytes) => JSON.parse(STRICT.decode(bytes)),
 };
 
 const TEXT_CODEC: Codec<string> = {

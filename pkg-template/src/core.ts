@@ -28,7 +28,7 @@ export type {
 export { ProducerClient } from "./producer.js";
 export type { HubProperties, PartitionProperties } from "./properties.js";
 export { ReceivedEvent } from "./received.js";
-export type { AmqpMessage, AmqpProperties, LastEnqueued } from "./received.js";
+export type { AmqpMessage, AmqpProperties, Decoded, LastEnqueued } from "./received.js";
 export { StatusStream } from "./status.js";
 export type { ConnectionStatus, Health, Status } from "./status.js";
 export { EventStream } from "./stream.js";

@@ -30,6 +30,9 @@ export interface AmqpMessage {
   readonly lastEnqueued?: LastEnqueued;
 }
 
+/** What a codec makes of a body. */
+export type Decoded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: EventHubsError };
+
 /** The `properties` section of an AMQP message. */
 export interface AmqpProperties {
   messageId?: string | number | bigint | Uint8Array;
@@ -99,9 +102,26 @@ export class ReceivedEvent<T = Uint8Array> {
     return this.#at(6) < 0 ? undefined : DECODER.decode(this.#part(6));
   }
 
-  /** The body, as the stream's codec makes it; bytes where no codec was given. */
+  /**
+   * The body, as the stream's codec makes it; bytes where no codec was given.
+   *
+   * @throws EventHubsError `invalid-argument` when it does not decode; {@link decoded} does not throw.
+   */
   get body(): T {
-    return this.#stream.codec.decode(this.bytes, this as ReceivedEvent<unknown>);
+    const decoded = this.decoded;
+    if (!decoded.ok) throw decoded.error;
+    return decoded.value;
+  }
+
+  /** What the stream's codec makes of the body: its value, or why there is none. An event that does not decode is an event like any other. */
+  get decoded(): Decoded<T> {
+    try {
+      return { ok: true, value: this.#stream.codec.decode(this.bytes, this as ReceivedEvent<unknown>) };
+    } catch (cause) {
+      const which = `event ${this.sequenceNumber} of partition '${this.partitionId}'`;
+      const message = `the body of ${which} does not decode: ${String((cause as Error | undefined)?.message ?? cause)}`;
+      return { ok: false, error: new EventHubsError("invalid-argument", message, { operation: "decode", cause }) };
+    }
   }
 
   /**

@@ -11,7 +11,8 @@ import { inspect } from "node:util";
 import { join } from "node:path";
 
 import { ours } from "./facade-support.mjs";
-import { dist } from "./support.mjs";
+import { checkpoints, group } from "./processor-support.mjs";
+import { dist, eventually } from "./support.mjs";
 
 const { BlobCheckpointStore, checkpointStorePromises } = await dist("processor.js");
 
@@ -70,12 +71,39 @@ describe("on Azurite", { skip: installed ? false : "EVENTHUBS_STORES names no fo
     await assert.rejects(wrong.listOwnership(...GROUP), ours("unauthorized", /Authenticat|Authoriz/));
   });
 
-  test("the official store and ours are members of one group", async () => {
+  const official = (container) => {
     const require = createRequire(join(installed, "package.json"));
     const { BlobCheckpointStore: Official } = require("@azure/eventhubs-checkpointstore-blob");
     const { ContainerClient } = require("@azure/storage-blob");
+    return new Official(new ContainerClient(connection(), container));
+  };
+
+  test("processors with the official store and with ours share a hub, and go on where the other stopped", async (t) => {
+    const { member, send, ids } = await group(t, 4);
+    const ourStore = await store("shared");
+    const how = { autoCheckpoint: { everyEvents: 1, onClose: true }, loadBalancingIntervalMs: 200, ownershipExpirationMs: 20_000 };
+    const one = member(ourStore, how);
+    const other = member(official("shared"), how);
+    await eventually(() => one.owned.length === 2 && other.owned.length === 2, "two each");
+    for (const id of ids) await send(id, "first");
+    await eventually(() => one.count() + other.count() === 4, "each event once");
+    await other.processor.stop();
+    await eventually(() => one.owned.length === 4, "all of them");
+    for (const id of ids) await send(id, "second");
+    await eventually(() => one.count() + other.count() === 8, "each later event once");
+    await one.processor.stop();
+    const last = member(official("shared"), { ...how, strategy: "greedy" });
+    await eventually(() => last.owned.length === 4, "all of them again");
+    for (const id of ids) await send(id, "third");
+    await eventually(() => last.count() === 4, "what is behind the checkpoints");
+    assert.deepEqual(Object.values(last.seen), ids.map(() => ["third"]));
+    await eventually(async () => Object.values(await checkpoints(ourStore, one.consumer)).join() === "2,2,2,2", "its checkpoints");
+    for (const { errors } of [one, other, last]) assert.deepEqual(errors, []);
+  });
+
+  test("the official store and ours are members of one group", async () => {
     const ourStore = await store("both");
-    const theirs = new Official(new ContainerClient(connection(), "both"));
+    const theirs = official("both");
     const brief = (list) => list.map(({ partitionId, ownerId }) => [partitionId, ownerId]).sort();
     const [mine] = await ourStore.claimOwnership([owned("0", "ours")]);
     const [yours] = await theirs.claimOwnership([owned("1", "theirs")]);

@@ -4,6 +4,8 @@ import type { AmqpAnnotatedMessage as TheirMessage } from "@azure/core-amqp";
 import type { NamedKeyCredential as TheirKey, SASCredential as TheirSignature } from "@azure/core-auth";
 import type * as Theirs from "@azure/event-hubs";
 import type * as Ours from "eventhubs/compat";
+import type * as Processor from "eventhubs/processor";
+import type { FileCheckpointStore } from "eventhubs/processor/node";
 
 /** `true` when what is made for theirs can be given to ours. */
 type Takes<Their, Our> = [Their] extends [Our] ? true : { "ours does not take": Their; "it takes": Our };
@@ -141,4 +143,16 @@ export type Exceptions = All<[
   Differs<Ours.EventHubProducerClient, Theirs.EventHubProducerClient>,
   Differs<Ours.EventHubConsumerClient, Theirs.EventHubConsumerClient>,
   Differs<Ours.EventHubBufferedProducerClient, Theirs.EventHubBufferedProducerClient>,
+]>;
+
+/** Stores of theirs can be given to our processor, and ours to their client. */
+export type Stores = All<[
+  Takes<Theirs.CheckpointStore, Processor.CheckpointStore>,
+  Takes<Ours.CheckpointStore, Processor.CheckpointStore>,
+  Gives<Processor.CheckpointStore, Theirs.CheckpointStore>,
+  Gives<Processor.MemoryCheckpointStore, Theirs.CheckpointStore>,
+  Gives<Processor.IndexedDbCheckpointStore, Theirs.CheckpointStore>,
+  Gives<Processor.BlobCheckpointStore, Theirs.CheckpointStore>,
+  Gives<FileCheckpointStore, Theirs.CheckpointStore>,
+  Gives<Processor.MemoryCheckpointStore, Ours.CheckpointStore>,
 ]>;
