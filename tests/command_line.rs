@@ -44,7 +44,10 @@ async fn lag_shows_how_far_a_group_is_behind_and_who_reads() {
     assert_eq!(said["partitions"][1]["owner"], "worker-1");
     assert_eq!(said["partitions"][0]["checkpoint"], Value::Null);
     let text = String::from_utf8(lag(directory.path(), &hub, &[]).stdout).unwrap();
-    assert!(text.starts_with("orders, billing: 13 events behind, 1 of 2 partitions with a checkpoint"), "{text}");
+    assert!(
+        text.starts_with("orders, billing: 13 events behind, 1 of 2 partitions with a checkpoint"),
+        "{text}"
+    );
 
     let output = lag(Path::new("no/such/store"), &hub, &[]);
     let error = String::from_utf8(output.stderr).unwrap();

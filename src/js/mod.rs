@@ -14,6 +14,7 @@ mod pack;
 mod place;
 mod producer;
 mod properties;
+mod publishing;
 mod settings;
 mod status;
 mod tokens;

@@ -12,6 +12,7 @@ use super::event::event;
 use super::options::Options;
 use super::pack::to_send;
 use super::properties;
+use super::publishing;
 use super::settings::{Hooks, duration, setup};
 use super::status::{self, Statuses};
 use crate::client::Setup;
@@ -73,8 +74,12 @@ impl Producer {
         promise(ticket, async move {
             let (partition_id, partition_key) = route(&options);
             let max_size = options.number("maxSize").map(|size| size as u64);
-            let batch =
-                producer.create_batch_with(BatchOptions { partition_id, partition_key, max_size }).await?;
+            let keeps_keys = options.is_set("keepsKeys");
+            let options = BatchOptions { partition_id, partition_key, max_size };
+            let mut batch = producer.create_batch_with(options).await?;
+            if keeps_keys {
+                batch = batch.keeping_keys();
+            }
             Ok(Batch(RefCell::new(Some(batch))).into())
         })
     }
@@ -88,6 +93,32 @@ impl Producer {
             producer.send_batch(batch.ok_or_else(|| invalid("the batch has been sent"))?).await?;
             Ok(JsValue::UNDEFINED)
         })
+    }
+
+    /// Sends a batch under numbers from `first`; it can be used no longer.
+    #[wasm_bindgen(js_name = sendNumbered)]
+    pub fn send_numbered(&self, batch: &Batch, first: i32, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        let batch = batch.0.take();
+        promise(ticket, async move {
+            let batch = batch.ok_or_else(|| invalid("the batch has been sent"))?;
+            producer.send_batch_numbered(batch, first).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Resolves to how far an idempotent producer has come.
+    #[wasm_bindgen(js_name = publishingState)]
+    pub fn publishing_state(&self, partition_id: String, ticket: u32) -> Promise {
+        let producer = self.0.clone();
+        promise(ticket, async move { Ok(publishing::shown(producer.publishing_state(&partition_id).await?)) })
+    }
+
+    /// Goes on in a partition as this producer, or as a new one.
+    #[wasm_bindgen(js_name = publishAs)]
+    pub fn publish_as(&self, partition_id: &str, state: JsValue) -> Result<(), JsValue> {
+        let state = if state.is_undefined() { Ok(None) } else { publishing::read(&Options(state)).map(Some) };
+        state.and_then(|state| self.0.publish_as(partition_id, state)).map_err(|error| thrown(&error))
     }
 
     /// The properties of the hub.

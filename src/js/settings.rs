@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 
 use super::error::invalid;
 use super::options::Options;
+use super::publishing;
 use super::tokens::Tokens;
 use crate::client::Setup;
 use crate::error::Error;
@@ -41,6 +42,10 @@ pub(super) fn setup(settings: &Options, hooks: Hooks) -> Result<Setup, Error> {
     }
     if let Some(class) = hooks.web_socket {
         setup.trust = Trust { constructor: Some(Constructor::new(class, hooks.web_socket_options)) };
+    }
+    setup.idempotent = settings.is_set("idempotent");
+    if let Some(states) = settings.value("publishingState") {
+        setup.publishing = publishing::read_all(states)?;
     }
     let options = &mut setup.options;
     options.custom_endpoint = settings.text("endpoint");

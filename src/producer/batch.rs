@@ -51,6 +51,12 @@ impl EventBatch {
         self.inner.try_add(event)
     }
 
+    /// For events of many keys: each keeps its own.
+    #[allow(dead_code, reason = "whoever chooses partitions by keys needs it")]
+    pub(crate) fn keeping_keys(self) -> Self {
+        EventBatch { inner: self.inner.keeping_keys(), ..self }
+    }
+
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.inner.len()

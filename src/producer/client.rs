@@ -179,7 +179,7 @@ impl ProducerClient {
     pub(crate) async fn create_keyed_batch(&self, partition_id: &str) -> Result<EventBatch, Error> {
         let options = BatchOptions { partition_id: Some(partition_id.to_owned()), ..BatchOptions::default() };
         let batch = self.create_batch_with(options).await?;
-        Ok(EventBatch { inner: batch.inner.keeping_keys(), ..batch })
+        Ok(batch.keeping_keys())
     }
 
     /// Sends a batch: all its events or none, in order, into one partition. An empty batch is sent at once.
