@@ -16,6 +16,8 @@ export type {
   ClientOptions,
   Connection,
   NamedKeyCredential,
+  ProducerOptions,
+  PublishingState,
   ReceiveOptions,
   RetryOptions,
   SasCredential,

@@ -124,3 +124,23 @@ export interface ReceiveOptions<T = Uint8Array> {
   /** Ends the stream. */
   signal?: AbortSignal | undefined;
 }
+
+/** How a producer behaves. */
+export interface ProducerOptions extends ClientOptions {
+  /**
+   * Numbers events, so that the service stores none twice, however often it has to be sent. Every send then names a partition. Default: false.
+   */
+  idempotent?: boolean | undefined;
+  /** Goes on where another idempotent producer ended, by partition. */
+  publishingState?: Readonly<Record<string, PublishingState>> | undefined;
+}
+
+/** How far an idempotent producer has come in one partition. */
+export interface PublishingState {
+  /** Which producer this is, as the service named it. */
+  readonly producerId: bigint;
+  /** Of two clients that are the same producer, the service listens to the one with the higher epoch, and to the newer one when they are equal. */
+  readonly epoch: number;
+  /** The number of the last event that is known to be stored; -1 when there is none. */
+  readonly sequenceNumber: number;
+}

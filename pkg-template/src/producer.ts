@@ -2,14 +2,16 @@ import type { Body, Codec } from "./codec.js";
 import type { EventInput, SendOptions } from "./event.js";
 import { EventBatch, type RawBatch } from "./batch.js";
 import { Packer } from "./internal/bytes.js";
-import { call, type CallOptions } from "./internal/call.js";
-import { atLeastOne, invalid, options, type Rule, signal, wrong } from "./internal/check.js";
+import { call, type CallOptions, now } from "./internal/call.js";
+import { atLeastOne, invalid, options, type Rule, signal, text, wrong } from "./internal/check.js";
 import { HubClient } from "./internal/hub-client.js";
 import { type Encoder, outgoing } from "./internal/outgoing.js";
-import type { ClientOptions, Connection } from "./options.js";
+import type { Connection, ProducerOptions, PublishingState } from "./options.js";
 import type { Producer } from "./wasm/eventhubs.js";
 
 const SEND: Record<string, Rule> = { partitionKey: "string", partitionId: "string", codec: "object", signal };
+/** What only producers are told. */
+const OWN: Record<string, Rule> = { idempotent: "boolean", publishingState: "object" };
 const BATCH: Record<string, Rule> = { ...SEND, maxSize: atLeastOne };
 const CALL: Record<string, Rule> = { signal };
 
@@ -29,13 +31,52 @@ const PIECE = 4 * 1024 * 1024;
  */
 export class ProducerClient extends HubClient<Producer> {
   /** Checks its arguments, and does nothing else yet. */
-  constructor(connectionString: string, eventHub?: string, options?: ClientOptions);
-  constructor(connectionString: string, options?: ClientOptions);
-  constructor(connection: Connection);
+  constructor(connectionString: string, eventHub?: string, options?: ProducerOptions);
+  constructor(connectionString: string, options?: ProducerOptions);
+  constructor(connection: Connection & ProducerOptions);
   constructor(...given: unknown[]) {
-    super("a ProducerClient", given, {}, (engine, settings, webSocket, options, tokens) => {
+    let isIdempotent = false;
+    super("a ProducerClient", given, OWN, (engine, settings, webSocket, options, tokens) => {
       return new engine.Producer(settings, webSocket as never, options, tokens as never);
     });
+    for (const each of given) isIdempotent ||= (each as ProducerOptions | undefined)?.idempotent === true;
+    this.isIdempotent = isIdempotent;
+  }
+
+  /** Whether events are numbered, so that the service stores none twice. */
+  readonly isIdempotent: boolean;
+
+  /**
+   * How far this idempotent producer has come in a partition. Attaches the link where that has not been done: who the producer is is for the
+   * service to say. What is not acknowledged yet is not counted.
+   *
+   * @throws EventHubsError
+   */
+  async publishingState(partitionId: string, given?: CallOptions): Promise<PublishingState> {
+    const id = text(partitionId, "the partition's id");
+    const { signal } = options(given, CALL, "publishingState");
+    const producer = await this.raw(signal);
+    return call<PublishingState>(signal, (ticket) => producer.publishingState(id, ticket));
+  }
+
+  /** Goes on in a partition as this producer, or as a new one. @internal */
+  async publishAs(partitionId: string, state: PublishingState | undefined): Promise<void> {
+    const producer = await this.raw();
+    now(() => producer.publishAs(partitionId, state));
+  }
+
+  /** An empty batch for a partition, whose events keep their keys. @internal */
+  async keyedBatch(partitionId: string): Promise<RawBatch> {
+    const producer = await this.raw();
+    return call<RawBatch>(undefined, (ticket) => producer.createBatch({ partitionId, keepsKeys: true }, ticket));
+  }
+
+  /** Sends a batch, under numbers from `first`. @internal */
+  async sendRaw(batch: RawBatch, first: number | undefined): Promise<void> {
+    const producer = await this.raw();
+    await call<void>(undefined, (ticket) =>
+      first === undefined ? producer.sendBatch(batch, ticket) : producer.sendNumbered(batch, first, ticket),
+    );
   }
 
   /**

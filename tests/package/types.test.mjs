@@ -36,7 +36,7 @@ for (const [compiler, [program, first]] of Object.entries(compilers)) {
 
 /** Every entry resolves and has the class that it is there for. */
 function everyEntry() {
-  const classes = { "./compat": "EventHubProducerClient", "./emulator": "Emulator", "./processor": "EventProcessor", "./processor/node": "FileCheckpointStore" };
+  const classes = { "./compat": "EventHubProducerClient", "./emulator": "Emulator", "./processor": "EventProcessor", "./processor/node": "FileCheckpointStore", "./outbox": "Outbox" };
   return entries
     .map((entry, index) => {
       const name = entry.replace(/^\./, "eventhubs");
