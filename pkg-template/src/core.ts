@@ -1,6 +1,8 @@
 // The API without a way to find the engine: index, slim and inline differ in that alone.
 
 export { EventBatch } from "./batch.js";
+export { BufferedProducerClient, Receipt } from "./buffered.js";
+export type { BufferedCloseOptions, BufferedProducerOptions, EnqueueOptions, SendOutcome } from "./buffered.js";
 export { bytes, json, text } from "./codec.js";
 export type { Body, Codec } from "./codec.js";
 export { parseConnectionString } from "./connection-string.js";

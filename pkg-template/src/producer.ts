@@ -11,7 +11,10 @@ import type { Producer } from "./wasm/eventhubs.js";
 
 const SEND: Record<string, Rule> = { partitionKey: "string", partitionId: "string", codec: "object", signal };
 /** What only producers are told. */
-const OWN: Record<string, Rule> = { idempotent: "boolean", publishingState: "object" };
+const OWN: Record<string, Rule> = {
+  idempotent: "boolean",
+  publishingState: [areStates, "an object with { producerId, epoch, sequenceNumber } for each partition's id"],
+};
 const BATCH: Record<string, Rule> = { ...SEND, maxSize: atLeastOne };
 const CALL: Record<string, Rule> = { signal };
 
@@ -30,13 +33,16 @@ const PIECE = 4 * 1024 * 1024;
  * resolves was acknowledged by the service.
  */
 export class ProducerClient extends HubClient<Producer> {
+  /** What it is called, and what it takes. @internal */
+  static readonly kind: { what: string; own: Record<string, Rule> } = { what: "a ProducerClient", own: OWN };
+
   /** Checks its arguments, and does nothing else yet. */
   constructor(connectionString: string, eventHub?: string, options?: ProducerOptions);
   constructor(connectionString: string, options?: ProducerOptions);
   constructor(connection: Connection & ProducerOptions);
   constructor(...given: unknown[]) {
     let isIdempotent = false;
-    super("a ProducerClient", given, OWN, (engine, settings, webSocket, options, tokens) => {
+    super(new.target.kind.what, given, new.target.kind.own, (engine, settings, webSocket, options, tokens) => {
       return new engine.Producer(settings, webSocket as never, options, tokens as never);
     });
     for (const each of given) isIdempotent ||= (each as ProducerOptions | undefined)?.idempotent === true;
@@ -168,6 +174,16 @@ export class ProducerClient extends HubClient<Producer> {
       abort: (reason) => abort.abort(reason),
     });
   }
+}
+
+function areStates(given: unknown): boolean {
+  if (typeof given !== "object" || given === null) return false;
+  const isWithin = (value: unknown, least: number, most: number): boolean =>
+    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+  return Object.values(given).every((state: Partial<PublishingState> | null) => {
+    const { producerId, epoch, sequenceNumber } = state ?? {};
+    return typeof producerId === "bigint" && isWithin(epoch, -0x8000, 0x7fff) && isWithin(sequenceNumber, -1, 0x7fff_ffff);
+  });
 }
 
 /** One event, or many. A text is one, though it has letters; bytes are one, though they have numbers. */

@@ -1,12 +1,13 @@
+import { Channel } from "../internal/channel.js";
 import { engine } from "../internal/engine.js";
 import type { AmqpAnnotatedMessage } from "./amqp.js";
-import { Channel } from "./channel.js";
 import { isCredential } from "./connection.js";
-import { messagingError, required } from "./errors.js";
+import { AbortError, messagingError, required } from "./errors.js";
 import { logger } from "./logger.js";
-import { EventHubProducerClient } from "./producer.js";
+import { EventHubProducerClient, IDEMPOTENT } from "./producer.js";
 import type {
   EventData,
+  EventDataBatch,
   EventHubClientOptions,
   EventHubProperties,
   GetEventHubPropertiesOptions,
@@ -41,7 +42,7 @@ export interface EventHubBufferedProducerClientOptions extends EventHubClientOpt
   maxWaitTimeInMs?: number;
   onSendEventsSuccessHandler?: (ctx: OnSendEventsSuccessContext) => void;
   onSendEventsErrorHandler: (ctx: OnSendEventsErrorContext) => void;
-  /** Not available yet: true is refused. */
+  /** Has the service store nothing twice, however often it has to be sent. Default: false. */
   enableIdempotentRetries?: boolean;
 }
 
@@ -68,12 +69,13 @@ export class EventHubBufferedProducerClient {
   readonly identifier: string;
   readonly #producer: EventHubProducerClient;
   readonly #options: Partial<EventHubBufferedProducerClientOptions>;
-  readonly #channels = new Map<string, Channel>();
+  readonly #channels = new Map<string, Channel<Outgoing, EventDataBatch>>();
   #partitionIds: readonly string[] = [];
   #lookedAt = -Infinity;
   /** Round robin. */
   #last = -1;
   #closed: Promise<void> | undefined;
+  #isDropping = false;
 
   constructor(connectionString: string, options: EventHubBufferedProducerClientOptions);
   constructor(connectionString: string, eventHubName: string, options: EventHubBufferedProducerClientOptions);
@@ -91,11 +93,10 @@ export class EventHubBufferedProducerClient {
   ) {
     const given = typeof second !== "string" ? second : isCredential(third) ? fourth : third;
     this.#options = { ...given };
-    if (this.#options.enableIdempotentRetries) {
-      throw new Error("enableIdempotentRetries is not available yet in this package: leave it out, or set it to false.");
-    }
     const make = EventHubProducerClient as new (...given: unknown[]) => EventHubProducerClient;
-    this.#producer = new make(first, second, third, fourth);
+    const own = this.#options.enableIdempotentRetries ? { ...given, [IDEMPOTENT]: true } : given;
+    const all = [first, second, third, fourth].map((each) => (each !== undefined && each === given ? own : each));
+    this.#producer = new make(...all);
     this.identifier = this.#producer.identifier;
   }
 
@@ -153,6 +154,7 @@ export class EventHubBufferedProducerClient {
     try {
       if (flush) await this.flush(options);
     } finally {
+      this.#isDropping = true;
       for (const channel of this.#channels.values()) channel.close(new Error(CLOSED));
       await this.#producer.close();
     }
@@ -190,16 +192,22 @@ export class EventHubBufferedProducerClient {
     looked.catch((error: unknown) => logger.warning("the partitions cannot be looked up:", error));
   }
 
-  #channel(partitionId: string): Channel {
+  #channel(partitionId: string): Channel<Outgoing, EventDataBatch> {
     const known = this.#channels.get(partitionId);
     if (known !== undefined) return known;
-    const channel = new Channel({
-      partitionId,
+    const channel = new Channel<Outgoing, EventDataBatch>({
       capacity: this.#options.maxEventBufferLengthPerPartition || 1500,
       maxWaitMs: this.#options.maxWaitTimeInMs || 1000,
-      producer: this.#producer,
-      succeeded: (events: Outgoing[]) => this.#tell("onSendEventsSuccessHandler", { events, partitionId }),
-      failed: (events: Outgoing[], error: Error) => this.#tell("onSendEventsErrorHandler", { error, events, partitionId }),
+      batch: () => this.#producer.createBatch({ partitionId }),
+      send: (batch) => this.#producer.sendBatch(batch),
+      succeeded: (events) => this.#tell("onSendEventsSuccessHandler", { events, partitionId }),
+      failed: (events, error) => {
+        // What was given up on by closing is not told, as in the official client.
+        if (!this.#isDropping) this.#tell("onSendEventsErrorHandler", { error: error as Error, events, partitionId });
+      },
+      tooLarge: (batch) =>
+        messagingError("MessageTooLargeError", `The event is larger than the ${batch.maxSizeInBytes} bytes of a batch.`),
+      aborted: () => new AbortError(),
     });
     this.#channels.set(partitionId, channel);
     return channel;

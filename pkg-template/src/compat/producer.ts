@@ -24,6 +24,9 @@ import type {
   TokenCredential,
 } from "./types.js";
 
+/** The option of an idempotent producer: the official client hides it, too. @internal */
+export const IDEMPOTENT = Symbol("idempotent");
+
 /**
  * Sends events to a hub, as that of `@azure/event-hubs` does.
  *
@@ -52,7 +55,9 @@ export class EventHubProducerClient {
     const options = typeof second !== "string" ? second : isCredential(third) ? fourth : (third as EventHubClientOptions | undefined);
     const opening = openingOf(first, second, third, options ?? undefined);
     this.identifier = opening.identifier;
-    this.#inspector = new HubInspector(opening, new Sender(opening.connection), options?.retryOptions);
+    const isIdempotent = (options as { [IDEMPOTENT]?: boolean } | undefined)?.[IDEMPOTENT] === true;
+    const connection = isIdempotent ? { ...opening.connection, idempotent: true } : opening.connection;
+    this.#inspector = new HubInspector(opening, new Sender(connection), options?.retryOptions);
   }
 
   get eventHubName(): string {
@@ -125,7 +130,7 @@ export class EventHubProducerClient {
 /** The engine's producer. */
 class Sender extends HubClient<Producer> {
   constructor(connection: object) {
-    super("an EventHubProducerClient", [connection], {}, (engine, settings, webSocket, options, tokens) => {
+    super("an EventHubProducerClient", [connection], { idempotent: "boolean" }, (engine, settings, webSocket, options, tokens) => {
       return new engine.Producer(settings, webSocket as never, options, tokens as never);
     });
   }
