@@ -6,11 +6,12 @@ import { createInterface } from "node:readline";
 
 const START_DEADLINE = 30_000;
 
-/** Starts an emulator on a free port; what it announced is in `announcement`. */
+/** Starts an emulator, on a free port unless `--port` names one; what it announced is in `announcement`. */
 export async function startEmulator(...options) {
   const program = process.env.EVENTHUBS_BIN;
   if (!program) throw new Error("EVENTHUBS_BIN must hold the path of the `eventhubs` binary");
-  const child = spawn(program, ["emulator", "--json", "--port", "0", "--one-port", ...options], {
+  const port = options.includes("--port") ? [] : ["--port", "0"];
+  const child = spawn(program, ["emulator", "--json", ...port, "--one-port", ...options], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
@@ -29,7 +30,11 @@ export async function startEmulator(...options) {
     await stop();
     throw new Error(`the emulator printed nothing within ${START_DEADLINE} ms`);
   }
-  return { announcement: JSON.parse(line), stop };
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await exited;
+  };
+  return { announcement: JSON.parse(line), stop, kill };
 }
 
 function deadline(milliseconds) {

@@ -1,0 +1,43 @@
+// One of several tabs that share an outbox, and go at any moment.
+import { ConsumerClient, ProducerClient } from "eventhubs/inline";
+import { Outbox } from "eventhubs/outbox";
+
+const asked = new URL(location.href).searchParams;
+const connection = { connectionString: asked.get("connectionString"), eventHub: asked.get("hub") };
+const producer = new ProducerClient({ ...connection, idempotent: true, retry: { maxAttempts: 1, attemptTimeoutMs: 2000 } });
+const outbox = await Outbox.open(producer);
+/** Later loads of a tab have larger numbers. */
+const life = Math.round(performance.timeOrigin * 1000);
+
+globalThis.tab = {
+  outbox,
+  /** Enqueues for as long as there is a tab: the keys' events one after the other. */
+  enqueue: (keys) => {
+    for (const key of keys) void endless(key);
+  },
+  /** Everything that is stored, partition by partition. */
+  stored: async () => {
+    const consumer = new ConsumerClient(connection);
+    const texts = [];
+    for (const partitionId of await consumer.partitionIds()) {
+      const { lastEnqueuedSequenceNumber: last } = await consumer.partitionProperties(partitionId);
+      if (last < 0) continue;
+      for await (const event of consumer.receive(partitionId, { from: "earliest" })) {
+        texts.push(event.text());
+        if (event.sequenceNumber >= last) break;
+      }
+    }
+    await consumer.close();
+    return texts;
+  },
+};
+
+async function endless(key) {
+  for (let number = 0; ; number += 1) {
+    const text = `${key}:${life}:${number}`;
+    await outbox.enqueue({ body: text, partitionKey: key });
+    void globalThis.kept(text);
+    // The test has to keep up with what it is told.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
