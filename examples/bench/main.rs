@@ -1,7 +1,7 @@
 //! This crate's side of `cargo xtask bench`; peers/README.md says what it takes and prints.
 //!
 //! ```text
-//! bench --connection-string TEXT --hub NAME --mode send|receive|single|latency|idle|fill|links
+//! bench --connection-string TEXT --hub NAME --mode send|receive|single|latency|idle|fill|links|buffered|buffered-receipts|buffered-idempotent
 //!       [--transport ws|tcp] [--size BYTES] [--count N] [--partition ID] [--in-flight N] [--links N]
 //! ```
 

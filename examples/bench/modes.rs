@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use eventhubs::{
-    BatchOptions, ConsumerClient, EventData, EventStream, ProducerClient, SendOptions, StartPosition,
-    Transport,
+    BatchOptions, BufferedOptions, BufferedProducerClient, ConsumerClient, EnqueueOptions, EventData,
+    EventStream, ProducerClient, SendOptions, StartPosition, Transport,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -78,7 +78,12 @@ impl Arguments {
     }
 
     fn producer(&self) -> Result<ProducerClient, eventhubs::Error> {
+        self.producer_that(false)
+    }
+
+    fn producer_that(&self, is_idempotent: bool) -> Result<ProducerClient, eventhubs::Error> {
         ProducerClient::builder()
+            .idempotent(is_idempotent)
             .connection_string(&self.connection_string)
             .event_hub(&self.hub)
             .transport(self.transport)
@@ -134,6 +139,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Option<Outcome>, Box<dy
         "receive" => receive(arguments).await.map(Some),
         "single" => single(arguments).await.map(Some),
         "latency" => latency(arguments).await.map(Some),
+        "buffered" => buffered(arguments, false, false).await.map(Some),
+        "buffered-receipts" => buffered(arguments, true, false).await.map(Some),
+        "buffered-idempotent" => buffered(arguments, false, true).await.map(Some),
         "fill" => fill(arguments).await.map(Some),
         "links" => links(arguments).await.map(Some),
         "idle" => idle(arguments).await.map(|()| None),
@@ -202,6 +210,36 @@ async fn latency(arguments: &Arguments) -> Result<Outcome, Box<dyn Error>> {
     }
     let outcome = Outcome { events: arguments.count, elapsed: start.elapsed(), laps };
     producer.close().await;
+    Ok(outcome)
+}
+
+/// One event a call into a buffer, with the defaults, until all are acknowledged; with their receipts waited for, or dropped.
+async fn buffered(
+    arguments: &Arguments,
+    waits_for_receipts: bool,
+    is_idempotent: bool,
+) -> Result<Outcome, Box<dyn Error>> {
+    let producer = arguments.producer_that(is_idempotent)?;
+    let producer = BufferedProducerClient::new(producer, BufferedOptions::default())?;
+    let event = arguments.event();
+    let here = || EnqueueOptions { partition_id: Some(arguments.partition.clone()), ..Default::default() };
+    // Connects, and attaches the link.
+    drop(producer.enqueue_with(event.clone(), here()).await?);
+    producer.flush().await?;
+    let mut receipts = Vec::with_capacity(if waits_for_receipts { arguments.count } else { 0 });
+    let start = Instant::now();
+    for _ in 0..arguments.count {
+        let receipt = producer.enqueue_with(event.clone(), here()).await?;
+        if waits_for_receipts {
+            receipts.push(receipt);
+        }
+    }
+    producer.flush().await?;
+    for receipt in receipts {
+        receipt.await?;
+    }
+    let outcome = Outcome::since(start, arguments.count);
+    producer.close().await?;
     Ok(outcome)
 }
 

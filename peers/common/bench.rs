@@ -41,6 +41,8 @@ pub enum Mode {
     Single,
     /// One event a transfer, the next one after the outcome of the last.
     Latency,
+    /// One event a call into a buffer, where there is one.
+    Buffered,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask bench [options]
 
-  --rows LIST    only these: send,receive,single,latency,links,idle,allocations,javascript
+  --rows LIST    only these: send,receive,single,latency,buffered,links,idle,allocations,javascript
                  (javascript: the npm package and the official SDK, in Node and in Chromium)
   --sizes LIST   bodies of these many bytes for send and receive (default 1024,64,16384)
   --peers LIST   only these: raw,ours,fe2o3,rust,python,js
@@ -45,7 +45,7 @@ pub struct Options {
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut options = Options {
-        rows: list("send,receive,single,latency,links,idle,allocations,javascript"),
+        rows: list("send,receive,single,latency,buffered,links,idle,allocations,javascript"),
         sizes: vec![1024, 64, 16_384],
         peers: list("raw,ours,fe2o3,rust,python,js"),
         runs: 3,

@@ -24,7 +24,11 @@ Usage: cargo xtask size [--why [N]]
 /// From 110 to 123 kB: before clients told how they are, a page weighed 111.8 kB (wasm 101.6, JavaScript 10.2), with it 121.2 (109.7 and
 /// 11.5). `diagnose()` is 5.6 kB of the wasm, most of it one long future; what recovers and explains errors, with `status()` and `health()`
 /// over it, is 2.5; their objects and types are made in JavaScript, for 1.3. A client that stops in silence costs more.
-const LIMITS: [(&str, f64, f64); 2] = [("page", 123_000.0, 75_000.0), ("root", 123_000.0, 90_000.0)];
+///
+/// From 123 to 129 kB, and to 131 kB for every export: an event that is sent again and stored once needs numbers that a link gives out,
+/// keeps over losses and writes into batches, and its state in and out of JavaScript: 5.5 kB of the wasm, 0.4 of the JavaScript.
+/// `BufferedProducerClient` is JavaScript alone, 1.8 kB for those who import it.
+const LIMITS: [(&str, f64, f64); 2] = [("page", 129_000.0, 75_000.0), ("root", 131_000.0, 90_000.0)];
 
 pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut why = None;
@@ -145,9 +149,9 @@ mod tests {
                 json!({ "name": "official", "brotli": 200_000 }),
             ]
         };
-        assert!(within_limits(&rows(123_000)).is_ok());
-        let failure = within_limits(&rows(123_100)).map_err(|failure| failure.to_string());
-        assert!(failure.is_err_and(|sentence| sentence.starts_with("producer + consumer weighs 123.1 kB")));
+        assert!(within_limits(&rows(129_000)).is_ok());
+        let failure = within_limits(&rows(129_100)).map_err(|failure| failure.to_string());
+        assert!(failure.is_err_and(|sentence| sentence.starts_with("producer + consumer weighs 129.1 kB")));
     }
 
     #[test]

@@ -45,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Mode::Single => send(&mut socket, &args, args.size).await?,
         Mode::Receive => receive(&mut socket, &args).await?,
         Mode::Latency => round_trips(&mut socket, &args).await?,
+        Mode::Buffered => return Err("there is nothing to buffer".into()),
     };
     outcome.print("raw WebSocket", &args);
     server.kill().await?;

@@ -102,6 +102,11 @@ pub fn measure(
         throughput(title, 1024, &rows);
         keep(title, &rows);
     }
+    if asked("buffered") {
+        for (title, row) in buffered(peers, namespace, options) {
+            keep(&title, std::slice::from_ref(&row));
+        }
+    }
     if asked("latency") {
         let title = "serial send, 1024 B";
         let rows = round(peers, options, |peer| {
@@ -219,6 +224,87 @@ fn latency(title: &str, rows: &[Row<'_>]) {
     }
     println!("\n{table}");
     flush();
+}
+
+/// Buffered producers: ours beside the official ones, and what receipts and numbers cost ours.
+fn buffered<'a>(peers: &'a [Peer], namespace: &Namespace, options: &Options) -> Vec<(String, Row<'a>)> {
+    const OURS: [(&str, &str); 3] = [
+        ("", "buffered"),
+        (", receipts awaited", "buffered-receipts"),
+        (", idempotent", "buffered-idempotent"),
+    ];
+    let run_of = |peer: &Peer, mode: &str| {
+        let count = peer.count(scaled(options, 1_000_000));
+        let arguments = [("mode", mode), ("hub", WRITE), ("size", "1024"), ("partition", "5")];
+        peer.run(namespace, &with(&arguments, count))
+    };
+    let mut runs: Vec<(&Peer, String, &str)> = Vec::new();
+    for peer in peers {
+        match peer.group {
+            "ours" => runs.extend(OURS.map(|(what, mode)| (peer, format!("{}{what}", peer.name), mode))),
+            _ if peer.is_official() => runs.push((peer, peer.name.to_owned(), "buffered")),
+            _ => {}
+        }
+    }
+    // Every one once, then every one again, as elsewhere.
+    let mut all: Vec<Vec<Result<Measured, Failure>>> = runs.iter().map(|_| Vec::new()).collect();
+    for turn in 0..options.runs {
+        for ((peer, name, mode), outcomes) in runs.iter().zip(&mut all) {
+            if turn < peer.runs(options.runs) {
+                eprint!("\r  {name} … {:<40}", "");
+                outcomes.push(run_of(peer, mode));
+            }
+        }
+    }
+    eprint!("\r{:<60}\r", "");
+    let rows: Vec<(String, &str, Row<'_>)> = runs
+        .into_iter()
+        .zip(all)
+        .map(|((peer, name, mode), outcomes)| (name, mode, Row { peer, outcome: median(outcomes) }))
+        .collect();
+    let rate = |row: &Row<'_>| row.outcome.as_ref().map(Measured::rate).ok();
+    let best = |group: &str| {
+        let of_group = rows.iter().filter(|(_, _, row)| row.peer.group == group);
+        of_group.filter_map(|(_, _, row)| rate(row)).fold(None, larger)
+    };
+    let mut table = Table::new([
+        "buffered producer, 1024 B",
+        "events/s",
+        "of its plain",
+        "× Rust SDK",
+        "× Python SDK",
+        "× JS SDK",
+    ]);
+    for (name, mode, row) in &rows {
+        let Some(own) = rate(row) else {
+            table.row([
+                name.clone(),
+                "–".to_owned(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
+            continue;
+        };
+        let plain = rows
+            .iter()
+            .find(|(_, other, plain)| {
+                *other == "buffered" && *mode != "buffered" && std::ptr::eq(plain.peer, row.peer)
+            })
+            .and_then(|(_, _, plain)| rate(plain));
+        table.row([
+            name.clone(),
+            grouped(own),
+            ratio(own, plain),
+            ratio(own, best("rust")),
+            ratio(own, best("python")),
+            ratio(own, best("js")),
+        ]);
+    }
+    println!("\n{table}");
+    flush();
+    rows.into_iter().map(|(_, mode, row)| (format!("{mode}, 1024 B"), row)).collect()
 }
 
 /// The same number of events over 1, 32 and 512 links of one connection.
