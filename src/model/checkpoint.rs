@@ -129,10 +129,12 @@ impl fmt::Display for ConsumerGroup {
 /// alive, however old its time looks here; and one that was not seen to change for as long is dead, however young its
 /// time looks. Its time decides only at first sight, when nothing else is known.
 #[derive(Clone, Debug, Default)]
-pub struct Sightings(BTreeMap<String, Sighting>);
+pub struct Sightings(Vec<(String, Sighting)>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Sighting {
+    /// It has been looked at.
+    is_known: bool,
     etag: Option<String>,
     owner_id: String,
     /// When it was first seen as it is.
@@ -157,11 +159,26 @@ impl Sightings {
     ) -> Vec<Option<&'a str>> {
         let records: BTreeMap<&str, &Ownership> =
             listing.iter().map(|record| (record.partition_id.as_str(), record)).collect();
-        let mut before = std::mem::take(&mut self.0);
+        let records = partition_ids.iter().map(|id| records.get(id.as_str()).copied());
+        self.owners_of(partition_ids, records, expiry, now, unix)
+    }
+
+    /// As [`owners`](Self::owners), with the record of each partition.
+    pub(crate) fn owners_of<'a>(
+        &mut self,
+        partition_ids: &[String],
+        records: impl Iterator<Item = Option<&'a Ownership>>,
+        expiry: Duration,
+        now: Moment,
+        unix: Timestamp,
+    ) -> Vec<Option<&'a str>> {
         let mut owners = Vec::with_capacity(partition_ids.len());
-        for id in partition_ids {
-            let record = records.get(id.as_str()).copied();
-            let mut sighting = Sighting::of(record, now, before.remove(id));
+        if !self.0.iter().map(|(id, _)| id).eq(partition_ids) {
+            self.arrange(partition_ids);
+        }
+        for (place, record) in records.enumerate().take(partition_ids.len()) {
+            let sighting = &mut self.0[place].1;
+            sighting.see(record, now);
             sighting.dies_at = record.and_then(|record| sighting.death(record, expiry, now, unix));
             let owner = record.filter(|_| sighting.dies_at.is_some_and(|moment| now < moment));
             sighting.free_since = match owner {
@@ -169,41 +186,57 @@ impl Sightings {
                 None => sighting.free_since.or(Some(now)),
             };
             owners.push(owner.map(|record| record.owner_id.as_str()));
-            self.0.insert(id.clone(), sighting);
         }
         owners
     }
 
     /// When the first of the living owners except `me` counts as dead, if nothing is seen to change before.
     pub fn next_death(&self, me: &str) -> Option<Moment> {
-        let others =
-            self.0.values().filter(|sighting| sighting.free_since.is_none() && sighting.owner_id != me);
+        let sightings = self.0.iter().map(|(_, sighting)| sighting);
+        let others = sightings.filter(|sighting| sighting.free_since.is_none() && sighting.owner_id != me);
         others.filter_map(|sighting| sighting.dies_at).min()
     }
 
     /// Whether a partition has had no living owner for so long that those whose share it is do not want it.
     pub fn is_left_over(&self, partition_id: &str, patience: Duration, now: Moment) -> bool {
-        let since = self.0.get(partition_id).and_then(|sighting| sighting.free_since);
+        let place = self.0.iter().position(|(id, _)| id == partition_id);
+        place.is_some_and(|place| self.is_left_over_at(place, patience, now))
+    }
+
+    /// As [`is_left_over`](Self::is_left_over), by the partition's place among those of the last listing.
+    pub(crate) fn is_left_over_at(&self, place: usize, patience: Duration, now: Moment) -> bool {
+        let since = self.0.get(place).and_then(|(_, sighting)| sighting.free_since);
         since.is_some_and(|since| now - since >= patience)
+    }
+
+    /// Keeps what is known of these partitions, in their order.
+    fn arrange(&mut self, partition_ids: &[String]) {
+        let mut before: BTreeMap<String, Sighting> = std::mem::take(&mut self.0).into_iter().collect();
+        let known = partition_ids.iter().map(|id| (id.clone(), before.remove(id).unwrap_or_default()));
+        self.0 = known.collect();
     }
 }
 
 impl Sighting {
-    fn of(record: Option<&Ownership>, now: Moment, before: Option<Sighting>) -> Self {
+    fn of(record: Option<&Ownership>, now: Moment) -> Self {
+        Sighting {
+            is_known: true,
+            etag: record.and_then(|record| record.etag.clone()),
+            owner_id: record.map_or_else(String::new, |record| record.owner_id.clone()),
+            since: now,
+            has_changed: false,
+            free_since: None,
+            dies_at: None,
+        }
+    }
+
+    /// Notes when it has become something else.
+    fn see(&mut self, record: Option<&Ownership>, now: Moment) {
         let etag = record.and_then(|record| record.etag.as_ref());
         let owner_id = record.map_or("", |record| record.owner_id.as_str());
-        let free_since = before.as_ref().and_then(|before| before.free_since);
-        let has_changed = before.is_some();
-        match before {
-            Some(same) if same.etag.as_ref() == etag && same.owner_id == owner_id => same,
-            _ => Sighting {
-                etag: etag.cloned(),
-                owner_id: owner_id.to_owned(),
-                since: now,
-                has_changed,
-                free_since,
-                dies_at: None,
-            },
+        if !self.is_known || self.etag.as_ref() != etag || self.owner_id != owner_id {
+            let (has_changed, free_since) = (self.is_known, self.free_since);
+            *self = Sighting { has_changed, free_since, ..Sighting::of(record, now) };
         }
     }
 

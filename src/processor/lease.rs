@@ -1,14 +1,15 @@
 //! A partition that is owned: until when, and whether it still may be worked on. The balancing side renews and closes
 //! it, the reading side looks at it before each step, by its own clock.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::office::Office;
 use super::status::CloseReason;
 use crate::error::{Error, ErrorKind};
 use crate::model::moment::Moment;
-use crate::runtime::now;
+use crate::runtime::{Timer, now};
 
 /// A partition that is owned.
 pub(crate) struct Lease {
@@ -94,6 +95,19 @@ impl Lease {
             Some(reason) => Poll::Ready(reason),
             None => Poll::Pending,
         }
+    }
+
+    /// Waits until work on it is to end.
+    pub(super) async fn closed(&self) -> CloseReason {
+        let mut timer = Timer::default();
+        poll_fn(|cx| {
+            // The expiry may have been put off when the timer goes off.
+            while self.poll_closing(cx).is_pending() {
+                ready!(timer.poll_until(self.expires_at(), cx));
+            }
+            self.poll_closing(cx)
+        })
+        .await
     }
 
     /// An error when the partition may be another's by now.

@@ -1,7 +1,7 @@
 //! One member of a group: what it owns, and what it has to do next, told what the store answers. Pure: no clock, no
 //! store, no task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct Rules {
 pub(super) struct Member {
     rules: Rules,
     ids: Arc<[String]>,
-    places: BTreeMap<String, usize>,
+    places: HashMap<String, usize>,
     sightings: Sightings,
     held: BTreeMap<usize, Held>,
     /// Partitions that are not claimed until then.
@@ -49,7 +49,8 @@ pub(super) struct Plan {
     pub(super) claims: Vec<Ownership>,
     /// From whom the partitions are taken that have an owner.
     pub(super) takes: BTreeMap<usize, String>,
-    /// There may be more to claim soon: free partitions, of which this strategy takes one at a time.
+    /// There are free partitions, which it or another should have soon: they are not always taken all at once, or by whoever
+    /// chose them first.
     pub(super) is_in_hurry: bool,
     /// When the first of the other owners counts as dead.
     pub(super) next_death: Option<Moment>,
@@ -111,18 +112,21 @@ impl Member {
     ) -> Plan {
         let mut plan = Plan::default();
         let records = self.readable(listing);
-        let known: BTreeMap<usize, &Ownership> = records
-            .iter()
-            .filter_map(|record| Some((*self.places.get(&record.partition_id)?, record)))
-            .collect();
-        let mut owners = self.sightings.owners(&self.ids, &records, self.rules.expiry, now, unix);
+        let mut known: Vec<Option<&Ownership>> = vec![None; self.ids.len()];
+        for record in &records {
+            if let Some(&place) = self.places.get(&record.partition_id) {
+                known[place] = Some(record);
+            }
+        }
+        let seen = known.iter().copied();
+        let mut owners = self.sightings.owners_of(&self.ids, seen, self.rules.expiry, now, unix);
         let me = self.rules.me.as_str();
         let claim = |place: usize| Ownership {
-            etag: known.get(&place).and_then(|record| record.etag.clone()),
+            etag: known[place].and_then(|record| record.etag.clone()),
             ..Ownership::new(&*self.ids[place], me)
         };
         self.barred.retain(|_, until| now < *until);
-        self.held.retain(|&place, held| match known.get(&place) {
+        self.held.retain(|&place, held| match known[place] {
             Some(other) if !other.is_released() && other.owner_id != me => {
                 plan.lost.push((place, other.owner_id.clone()));
                 false
@@ -140,28 +144,32 @@ impl Member {
             }
         });
         // By the store it is this member's, who does not know: an answer was lost, or it was here before under this name.
-        for (&place, record) in &known {
-            let is_mine = record.owner_id == me && owners[place] == Some(me);
-            if is_mine && !self.held.contains_key(&place) && !self.barred.contains_key(&place) {
+        for (place, owner) in owners.iter().enumerate() {
+            if *owner == Some(me) && !self.held.contains_key(&place) && !self.barred.contains_key(&place) {
                 plan.claims.push(claim(place));
             }
         }
-        let patience = self.rules.interval * 2;
-        let left_over: Vec<bool> =
-            self.ids.iter().map(|id| self.sightings.is_left_over(id, patience, now)).collect();
+        // Whoever lives and wants it has had most of a round for it since it was seen to be free.
+        let patience = self.rules.interval / 2;
+        let is_left_over = |(place, owner): (usize, &Option<&str>)| {
+            owner.is_none() && self.sightings.is_left_over_at(place, patience, now)
+        };
+        let left_over: Vec<bool> = owners.iter().enumerate().map(is_left_over).collect();
         let Rules { strategy, cap, .. } = self.rules;
         let situation = Situation { me, strategy, cap, owners: &owners, left_over: &left_over };
         for wanted in situation.claims(random) {
             if self.barred.contains_key(&wanted.partition) {
-                plan.is_in_hurry |= strategy == Strategy::Balanced;
                 continue;
             }
             plan.claims.push(claim(wanted.partition));
-            match wanted.from {
-                Some(from) => drop(plan.takes.insert(wanted.partition, from.to_owned())),
-                None => plan.is_in_hurry |= strategy == Strategy::Balanced,
+            if let Some(from) = wanted.from {
+                plan.takes.insert(wanted.partition, from.to_owned());
             }
         }
+        let is_free =
+            |(place, owner): (usize, &Option<&str>)| owner.is_none() && !self.barred.contains_key(&place);
+        let has_room = cap.is_none_or(|cap| self.held.len() < cap);
+        plan.is_in_hurry = has_room && owners.iter().enumerate().any(is_free);
         plan.next_death = self.sightings.next_death(me);
         plan
     }

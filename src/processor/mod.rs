@@ -10,6 +10,8 @@
 //! processed again. A member that cannot renew its ownership stops working on the partition when it expires by its own clock, and
 //! writes no checkpoint for it any more.
 
+#[cfg(feature = "simulation")]
+pub(crate) mod bare;
 mod client;
 mod guarded;
 mod handler;

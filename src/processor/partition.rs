@@ -1,7 +1,6 @@
 //! A partition that is processed: what can be asked of it and done with it, by its handler and from outside.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,6 @@ use crate::dialect::received::{LastEnqueued, ReceivedEvent};
 use crate::error::{Error, ErrorKind};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::position::StartPosition;
-use crate::runtime::Timer;
 
 /// A partition that a processor works on. Cheap to clone.
 #[derive(Clone)]
@@ -123,15 +121,7 @@ impl PartitionContext {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn closed(&self) -> CloseReason {
-        let mut timer = Timer::default();
-        poll_fn(|cx| {
-            // The expiry may have been put off when the timer goes off.
-            while self.0.lease.poll_closing(cx).is_pending() {
-                std::task::ready!(timer.poll_until(self.0.lease.expires_at(), cx));
-            }
-            self.0.lease.poll_closing(cx)
-        })
-        .await
+        self.0.lease.closed().await
     }
 
     /// The sequence number of the last event that was processed here.

@@ -32,6 +32,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::model::moment::Moment;
+pub use crate::processor::bare::{BareMember, BarePartition};
 use crate::runtime;
 pub use crate::runtime::world::{
     Conditions, ConnectionNumber, Leftovers, Notice, Random, Split, Stuck, Timer, World, blackhole,

@@ -77,7 +77,7 @@ async fn who_joins_takes_its_share_and_the_loser_is_told() {
     assert_eq!(closed, lost);
     let texts = fill(&running, 5, "x").await;
     until("all events", || has_all(&[&first.notes, &second.notes], &texts)).await;
-    let began = second.notes.all().into_iter().filter(|note| matches!(note, Note::Began(_))).count();
+    let began = second.notes.all().into_iter().filter(|note| matches!(note, Note::Began)).count();
     assert_eq!(began, 2, "no more moves than needed");
     first.stop().await;
     second.stop().await;

@@ -5,11 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use eventhubs_simulation as scenario;
+use eventhubs_simulation::group::{self, GroupFigures, Size};
 
 use std::alloc::System;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -31,6 +32,14 @@ fn main() -> ExitCode {
         None => (value("--from").unwrap_or(0), value("--seeds").unwrap_or(100)),
     };
     let step = value("--step").unwrap_or(1);
+    if arguments.iter().any(|argument| argument == "--group") {
+        let size = Size {
+            members: value("--members").unwrap_or(100),
+            partitions: value("--partitions").unwrap_or(1_024),
+            weather: Duration::from_secs(value("--weather").unwrap_or(120)),
+        };
+        return groups((0..count).map(|index| first + index * step), size, is_traced);
+    }
     let most_failures = value("--failures").unwrap_or(5);
     let started = Instant::now();
     let (mut failures, mut figures, mut slowest) = (0, Sum::default(), (0.0, 0));
@@ -71,6 +80,35 @@ fn main() -> ExitCode {
         "{done} seeds in {seconds:.1} s, {failures} failed; slowest {:.2} s (seed {}); {figures:?}",
         slowest.0, slowest.1
     );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lives of groups of processors.
+fn groups(seeds: impl Iterator<Item = u64>, size: Size, is_traced: bool) -> ExitCode {
+    let (mut sum, mut done, mut failures) = (GroupFigures::default(), 0_u64, 0);
+    let started = Instant::now();
+    for seed in seeds {
+        let lived = catch_unwind(AssertUnwindSafe(|| group::run(seed, size, is_traced)));
+        done += 1;
+        let wrong = match lived {
+            Ok(outcome) => {
+                sum.add(&outcome.figures);
+                outcome.wrong
+            }
+            Err(_) => vec!["it panicked".to_owned()],
+        };
+        if !wrong.is_empty() {
+            failures += 1;
+            println!("seed {seed}:");
+            wrong.iter().for_each(|what| println!("  {what}"));
+            println!("  replay: cargo xtask sim --group --seed {seed} --trace");
+        }
+        if done.is_multiple_of(50) {
+            println!("{done} seeds, {failures} failed, {:.0} s; {sum:?}", started.elapsed().as_secs_f64());
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{done} seeds of {size:?} in {seconds:.1} s, {failures} failed; {sum:?}");
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

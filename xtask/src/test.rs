@@ -33,8 +33,14 @@ pub fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<(), Failur
             match part {
                 "lint" => lint::steps(workspace, &mut report),
                 "unit" => unit(workspace, &mut report),
-                "sim" => report
-                    .step("sim: 10 000 simulated lives of clients and a service", || sim::test(workspace)),
+                "sim" => {
+                    report.step("sim: 10 000 simulated lives of clients and a service", || {
+                        sim::test(workspace)
+                    });
+                    report.step("sim: 404 simulated lives of groups of processors", || {
+                        sim::test_groups(workspace)
+                    });
+                }
                 "behaviour" => behaviour(workspace, &mut report),
                 "wasm" => wasm::steps(workspace, &mut report),
                 "package" => package(workspace, &mut report),
