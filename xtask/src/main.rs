@@ -16,6 +16,7 @@ mod outcomes;
 mod package;
 mod prepare;
 mod process;
+mod processors;
 mod report;
 mod sim;
 mod size;
@@ -50,6 +51,7 @@ Usage: cargo xtask <verb>
   soak [--minutes N]    publish and read for long with faults on: ledger, memory, open files, a plot (--node: in Node)
   outcomes [place ...]  what comes of each fault under a send and under a receiver, as a table; places: native node chromium
   outage [options]      kill the emulator and start it again under clients, ours and the official SDKs; who lost what
+  processors [options]  a group of processors in processes that are killed, paused and cut off from the store; what came of it
   doctor                what is missing on this machine, and how to get it
 
 `cargo xtask bench --help`, `cargo xtask fuzz --help` and `cargo xtask outage --help` say more.
@@ -83,6 +85,7 @@ fn run(verb: &str, rest: Vec<OsString>) -> Result<(), Failure> {
         "sim" => sim::run(&workspace, rest),
         "soak" => soak::run(&workspace, rest),
         "outage" => outage::run(&workspace, rest),
+        "processors" => processors::run(&workspace, rest),
         "outcomes" => outcomes::run(&workspace, rest),
         "doctor" => doctor::run(&workspace),
         "help" | "-h" | "--help" => {

@@ -9,7 +9,7 @@ use crate::prepare;
 use crate::process::{cargo, counted};
 use crate::report::{Counts, Report};
 use crate::workspace::Workspace;
-use crate::{console, demo, fuzz, lint, outage, package, sim, size, wasm};
+use crate::{console, demo, fuzz, lint, outage, package, processors, sim, size, wasm};
 
 /// The parts in the order in which they run: what is quick and likely to fail comes first.
 const PARTS: [&str; 11] =
@@ -162,6 +162,9 @@ fn interop(workspace: &Workspace, report: &mut Report) {
         let mut tests = cargo(workspace);
         tests.args(["test", "--all-features", "--test", "interop"]);
         counted(peers(workspace, &mut tests)?)
+    });
+    report.step("interop: a group of processors on Azurite, killed, paused and cut off", || {
+        processors::test(workspace)
     });
 }
 
