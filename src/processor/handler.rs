@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
@@ -82,6 +83,35 @@ pub trait EventHandler: Send + Sync + 'static {
     fn error(&self, failure: ProcessorFailure) -> impl Future<Output = ()> + Send {
         tracing::warn!(%failure, "the processor met a failure, and its handler has no error hook");
         async {}
+    }
+}
+
+impl<H: EventHandler> EventHandler for Arc<H> {
+    fn process(
+        &self,
+        events: &[ReceivedEvent],
+        partition: &PartitionContext,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        (**self).process(events, partition)
+    }
+
+    fn initialize(
+        &self,
+        partition: &PartitionContext,
+    ) -> impl Future<Output = Result<Option<StartPosition>, HandlerError>> + Send {
+        (**self).initialize(partition)
+    }
+
+    fn close(
+        &self,
+        partition: &PartitionContext,
+        reason: CloseReason,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        (**self).close(partition, reason)
+    }
+
+    fn error(&self, failure: ProcessorFailure) -> impl Future<Output = ()> + Send {
+        (**self).error(failure)
     }
 }
 
