@@ -16,7 +16,7 @@ let emulator;
 let browser;
 
 before(async () => {
-  emulator = await startEmulator(...["two", "three", "reload", "stop"].flatMap((hub) => ["--hub", `${hub}:8`]));
+  emulator = await startEmulator(...["two", "three", "crash", "reload", "stop"].flatMap((hub) => ["--hub", `${hub}:8`]));
   browser = await startBrowser();
 });
 after(async () => {
@@ -84,11 +84,23 @@ test("the store in IndexedDB keeps every promise, with the browser's locks and w
   }
 });
 
-for (const [hub, strategy, before, after] of [
-  ["two", "balanced", [4, 4], [8]],
-  ["three", "greedy", [2, 3, 3], [4, 4]],
+/** The browser takes a tab away: its owner closes it, or it crashes. */
+const ends = {
+  closed: (tab) => tab.close(),
+  crashed: async (tab) => {
+    const crashed = new Promise((resolve) => tab.once("crash", resolve));
+    // It never answers.
+    tab.goto("chrome://crash").catch(() => undefined);
+    await crashed;
+  },
+};
+
+for (const [hub, strategy, before, after, end] of [
+  ["two", "balanced", [4, 4], [8], "closed"],
+  ["three", "greedy", [2, 3, 3], [4, 4], "closed"],
+  ["crash", "greedy", [4, 4], [8], "crashed"],
 ]) {
-  test(`${before.length} tabs share eight partitions (${strategy}), and one that is closed leaves its own at once`, { skip }, async (t) => {
+  test(`${before.length} tabs share eight partitions (${strategy}), and one that ${end === "closed" ? "is closed" : "crashes"} leaves its own at once`, { skip }, async (t) => {
     const { tabs, open, shared, seen, each, noErrors } = await window_(t, hub, strategy);
     await open(before.length);
     await shared(...before);
@@ -100,11 +112,11 @@ for (const [hub, strategy, before, after] of [
     const last = tabs.pop();
     const left = await last.evaluate(() => globalThis.tab.owned());
     const endedAt = Date.now();
-    await last.close();
+    await ends[end](last);
     await shared(...after);
     const begun = Object.assign({}, ...(await each(() => globalThis.tab.begun)));
     const moved = Math.max(...left.map((id) => begun[id])) - endedAt;
-    t.diagnostic(`${left.length} partitions of a tab that was closed were read by others after ${moved} ms`);
+    t.diagnostic(`${left.length} partitions of a tab that ${end === "closed" ? "was closed" : "crashed"} were read by others after ${moved} ms`);
     assert.ok(moved < 1000, `it took ${moved} ms`);
     await send("second");
     await until(async () => (await seen()).filter((text) => text.endsWith("second")).length === 8, "every later event, once");
