@@ -292,6 +292,14 @@ impl Producer {
             let took = now() - started;
             self.scene.wrong(format!("producer {} is silent while {what} takes {took:?}", self.number));
         }
+        // Who waits is connected again without being asked, after a pause that the options or the service decide about.
+        let gap = self.listener.longest_gap(started);
+        if gap > self.retry.max_delay + BUSY + Duration::from_secs(1) {
+            self.scene.wrong(format!(
+                "producer {} makes no connection for {gap:?} although {what} waits for one",
+                self.number
+            ));
+        }
         let limit = deadline(&self.retry) * parts + Duration::from_secs(1);
         self.scene.ledger.borrow_mut().check_time(what, started, limit);
         result
