@@ -12,19 +12,19 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::support::{Language, soon};
 
-const CONTAINER: &str = "groups";
+pub(super) const CONTAINER: &str = "groups";
 /// Of Azurite's documentation: every emulator of storage has it.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Storage, which ends with it.
-struct Azurite {
-    connection_string: String,
+pub(super) struct Azurite {
+    pub(super) connection_string: String,
     _child: Child,
 }
 
 impl Azurite {
     /// Nothing where it is not installed, which only `cargo xtask test interop` sees to.
-    async fn start() -> Option<Self> {
+    pub(super) async fn start() -> Option<Self> {
         let mut command =
             Language::JavaScript.script_in("stores", "node_modules/azurite/dist/src/blob/main.js")?;
         command.args([
@@ -56,7 +56,7 @@ impl Azurite {
         Some(azurite)
     }
 
-    fn store(&self) -> BlobStore {
+    pub(super) fn store(&self) -> BlobStore {
         let store = BlobStore::from_connection_string(&self.connection_string, CONTAINER).unwrap();
         // A machine that does other things too: the suite is about what is answered, not about when.
         let patient = Some(Duration::from_secs(110));

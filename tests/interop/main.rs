@@ -10,6 +10,8 @@ mod fe2o3_client;
 mod fe2o3_server;
 mod from_javascript;
 mod from_python;
+#[cfg(feature = "blob")]
+mod group;
 mod meeting_fe2o3;
 mod rhea;
 mod support;
