@@ -46,7 +46,7 @@ macro_rules! feeds {
 }
 
 feeds! {
-    connection_string, selector, sas, address, config_file, rest_events, hub_description, fault, stored_log, message,
+    connection_string, selector, sas, address, config_file, rest_events, hub_description, fault, stored_log, journal, message,
     publication, received, request, reply, engine_client, engine_server, engine_split, broker, socket,
 }
 

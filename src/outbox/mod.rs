@@ -20,6 +20,9 @@
 
 mod core;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod journal;
 mod ledger;

@@ -300,6 +300,34 @@ fn flag(from: &mut Bytes) -> Option<bool> {
     }
 }
 
+/// One record of each kind, which mean one another.
+#[cfg(feature = "fuzzing")]
+pub(super) fn samples() -> Vec<Record> {
+    let entry = |id, key: Option<&str>| {
+        let (at, key, event) =
+            (Timestamp::from_millis(1), key.map(str::to_owned), Bytes::from_static(b"event"));
+        Record::Event(Entry { id, at, key, partition: None, alone: false, event })
+    };
+    let partition = "0".to_owned();
+    let batch = |number, first, events| {
+        Record::Batch(Batch { number, partition: "0".to_owned(), first: Some(first), events })
+    };
+    vec![
+        Record::Counters { event: 1, batch: 1 },
+        Record::Identity { partition, producer_id: 7, epoch: 0, next: 3 },
+        entry(1, None),
+        entry(2, Some("k")),
+        entry(3, None),
+        batch(1, 3, vec![1, 2]),
+        Record::Done { batch: 1 },
+        batch(2, 5, vec![3]),
+        Record::Dissolved { batch: 2, alone: true },
+        Record::Dead { event: 3 },
+        entry(4, Some("k")),
+        batch(3, 5, vec![4]),
+    ]
+}
+
 /// CRC-32 as in zip and Ethernet.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| CRC_TABLE[usize::from(crc as u8 ^ *byte)] ^ (crc >> 8))

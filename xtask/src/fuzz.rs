@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 use libfuzzer::{Bound, Outcome};
 
 /// The entry points of fuzz/src/targets.
-const TARGETS: [&str; 19] = [
+const TARGETS: [&str; 20] = [
     "connection_string",
     "selector",
     "sas",
@@ -25,6 +25,7 @@ const TARGETS: [&str; 19] = [
     "hub_description",
     "fault",
     "stored_log",
+    "journal",
     "message",
     "publication",
     "received",

@@ -7,6 +7,7 @@ mod broker;
 mod emulator;
 mod engine;
 mod messages;
+mod outbox;
 mod seeds;
 mod texts;
 
@@ -14,6 +15,7 @@ pub use broker::{broker, socket};
 pub use emulator::{config_file, fault, hub_description, rest_events, stored_log};
 pub use engine::{engine_client, engine_server, engine_split};
 pub use messages::{message, publication, received, reply, request};
+pub use outbox::journal;
 pub use texts::{address, connection_string, sas, selector};
 
 /// What one input of a few kilobytes may make an entry point allocate, in bytes, everything added up: far more than any
@@ -39,6 +41,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "hub_description", feed: hub_description, seeds: emulator::descriptions },
     Entry { name: "fault", feed: fault, seeds: emulator::faults },
     Entry { name: "stored_log", feed: stored_log, seeds: emulator::logs },
+    Entry { name: "journal", feed: journal, seeds: outbox::journals },
     Entry { name: "message", feed: message, seeds: messages::messages },
     Entry { name: "publication", feed: publication, seeds: messages::publications },
     Entry { name: "received", feed: received, seeds: messages::publications },
