@@ -124,6 +124,23 @@ test("damage in the middle costs what it hit, and is put aside", async (t) => {
   assert.equal((await readdir(directory)).filter((name) => name.startsWith("damaged-")).length, 1);
 });
 
+test("a directory that is put back from a copy loses nothing that is new", async (t) => {
+  const { outbox: open, directory, stored } = await house(t);
+  let copy;
+  for (const text of ["a", "b", "c"]) {
+    const outbox = await open();
+    await outbox.enqueue(text, { partitionId: "0" });
+    await outbox.flush();
+    await outbox.close();
+    copy ??= await readFile(join(directory, "journal"));
+  }
+  await writeFile(join(directory, "journal"), copy);
+  const outbox = await open();
+  await outbox.enqueue("d", { partitionId: "0" });
+  await outbox.flush();
+  assert.deepEqual(texts(await stored()), ["a", "b", "c", "d"]);
+});
+
 test("an event that can never be sent is told, and holds nobody up", async (t) => {
   const { outbox: open, stored } = await house(t);
   const outbox = await open();

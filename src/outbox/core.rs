@@ -3,7 +3,7 @@
 //! The ledger changes only when the journal has told that it keeps a record, in the order of the journal: what is known here is what
 //! a later process would find. Room and numbers are given out before that.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -35,6 +35,10 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     next_event: u64,
     next_batch: u64,
+    /// Partitions whose producers are from before. The batch that is under way goes under their numbers, but nothing new: should the
+    /// directory be a copy, or have been put back from one, those numbers may have been used since, and the service would take what is
+    /// new for what it has.
+    pub(super) old_identities: BTreeSet<String>,
     /// Events on their way into the journal, and their bytes.
     coming: (usize, u64),
     /// Events that are kept and have no partition yet.
@@ -72,6 +76,7 @@ impl Core {
             next_event: ledger.next_event().max(known),
             next_batch: ledger.next_batch(),
             arrived: ledger.unassigned().into(),
+            old_identities: ledger.identities().map(|(partition, _)| partition.to_owned()).collect(),
             ledger,
             coming: (0, 0),
             queues: BTreeMap::new(),

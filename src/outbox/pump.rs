@@ -348,7 +348,10 @@ fn wait_again(core: &Core, partition: &str, events: &[u64]) {
 }
 
 async fn identity(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identity, Error> {
-    let known = core.lock().ledger.identity(partition);
+    let known = {
+        let state = core.lock();
+        state.ledger.identity(partition).filter(|_| !state.old_identities.contains(partition))
+    };
     match known {
         Some(identity) => Ok(identity),
         None => renew(core, wire, partition).await,
@@ -361,6 +364,7 @@ async fn renew(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identit
     let Identity { producer_id, epoch, next } = identity;
     let record = Record::Identity { partition: partition.to_owned(), producer_id, epoch, next };
     core.record(vec![record], Urgency::Always).await?;
+    core.lock().old_identities.remove(partition);
     Ok(identity)
 }
 

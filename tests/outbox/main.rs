@@ -231,6 +231,47 @@ async fn a_full_outbox_refuses_or_lets_wait_as_it_was_told() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_put_back_from_a_copy_loses_nothing_that_is_new() {
+    let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let emulator = Emulator::start(config()).await.unwrap();
+    let to_0 = || SendOptions::to_partition("0");
+    let copied = |from: &Path, to: &Path| {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    for text in ["a", "b", "c"] {
+        let outbox = open(directory.path(), &emulator, options()).await;
+        outbox.enqueue_with(text, to_0()).await.unwrap();
+        outbox.flush(PATIENCE).await.unwrap();
+        outbox.close().await;
+        if text == "a" {
+            copied(directory.path(), copy.path());
+        }
+    }
+    // What is in the copy is one event old; its numbers have been used since.
+    let outbox = open(copy.path(), &emulator, options()).await;
+    outbox.enqueue_with("d", to_0()).await.unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    assert_eq!(texts(&read_all(&emulator.connection_string()).await), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn what_was_sent_takes_no_room_on_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(config()).await.unwrap();
+    let outbox = open(directory.path(), &emulator, options()).await;
+    for _ in 0..30 {
+        outbox.enqueue(vec![0; 500_000]).await.unwrap();
+        outbox.flush(PATIENCE).await.unwrap();
+    }
+    let state = outbox.state();
+    assert_eq!((state.sent, state.waiting_events), (30, 0));
+    assert!(state.disk_bytes < 6 << 20, "15 MB went through, and {} are left", state.disk_bytes);
+}
+
+#[tokio::test]
 async fn an_outbox_belongs_to_one_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(config()).await.unwrap();

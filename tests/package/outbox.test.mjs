@@ -17,7 +17,7 @@ const KILLS = Number(process.env.OUTBOX_KILLS ?? 6);
 const EVENTS = Number(process.env.OUTBOX_EVENTS ?? 300);
 const TABS = 2;
 const KEYS = 3;
-const DEADLINE = 30_000;
+const DEADLINE = 60_000;
 
 let browser;
 
@@ -110,7 +110,7 @@ async function window_(t, emulator) {
       const tab = await context.newPage();
       tab.on("crash", () => crashed.add(tab));
       tab.on("pageerror", (error) => assert.fail(error));
-      await tab.goto(address.href);
+      await tab.goto(address.href, { waitUntil: "commit", timeout: DEADLINE });
       await ready(tab, keys);
       return tab;
     },

@@ -48,6 +48,8 @@ export class FileJournal implements Journal {
   readonly #events = new Map<number, Kept>();
   readonly #batches = new Map<string, KeptBatch>();
   readonly #identities = new Map<string, Identity>();
+  /** Partitions whose identity ends with the batch that is under way. */
+  readonly #old = new Set<string>();
   #letters: Letter[] = [];
   #droppedLetters = 0;
   #last = 0;
@@ -251,6 +253,7 @@ export class FileJournal implements Journal {
       case "done":
         this.#batches.delete(change.batch.partition);
         for (const id of change.batch.events) this.#remove(id);
+        if (this.#old.delete(change.batch.partition)) this.#identities.delete(change.batch.partition);
         break;
       case "dissolve": {
         this.#batches.delete(change.batch.partition);
@@ -338,13 +341,19 @@ export class FileJournal implements Journal {
     }
     this.#length = end;
     this.#hasRest = end < bytes.byteLength;
-    if (!isDamaged && !this.#hasRest) return;
-    // The news that numbers were used may be among what is missing: under those the service would take later events for these.
+    // Producers from before: the batch that is under way goes under their numbers, but nothing new. Should the directory be a copy, or have been put back
+    // from one, those numbers may have been used since, and the service would take what is new for what it has.
     for (const partition of [...this.#identities.keys()]) {
-      if (isDamaged) this.#batches.delete(partition);
-      if (!this.#batches.has(partition)) this.#identities.delete(partition);
+      if (this.#batches.has(partition)) this.#old.add(partition);
+      else this.#identities.delete(partition);
     }
-    if (isDamaged) await this.#files.copyFile(path, `${this.place}/damaged-${Date.now()}`);
+    if (!isDamaged && !this.#hasRest) return;
+    if (isDamaged) {
+      // The news that numbers were used may be among what is missing.
+      this.#batches.clear();
+      this.#identities.clear();
+      await this.#files.copyFile(path, `${this.place}/damaged-${Date.now()}`);
+    }
     await this.#rewrite();
     this.#hasRest = false;
   }
