@@ -209,6 +209,22 @@ test("initialize that fails is tried again, and close that fails is told", async
   assert.ok(one.errors.some(({ operation, error }) => operation === "close" && error.message === "cannot close"));
 });
 
+test("a partition that one member cannot read is left to another", async (t) => {
+  const { member, send } = await group(t, 1);
+  await send("0", "a");
+  const store = new MemoryCheckpointStore();
+  const unable = member(store, {}, {
+    initialize: () => {
+      throw new Error("not here");
+    },
+  });
+  await unable.failed("initialize");
+  await eventually(() => unable.closed.length > 0, "its end");
+  const able = member(store, { loadBalancingIntervalMs: 30 });
+  await eventually(() => able.count() === 1, "the event, elsewhere");
+  assert.equal(unable.count(), 0);
+});
+
 test("an error hook that fails ends nothing, and is told to the console", async (t) => {
   const { member, send } = await group(t, 1);
   const said = t.mock.method(console, "error", () => {});

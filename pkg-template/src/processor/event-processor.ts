@@ -310,15 +310,18 @@ export class EventProcessor<T = Uint8Array> {
     this.#bell.ring();
   }
 
-  /** Ends reading a partition. What was lost or failed stays with whom the store says. */
+  /** Ends reading a partition. What may be another's stays with whom the store says; everything else is free for others. */
   async #giveUp(partition: Partition<T>, reason: CloseReason): Promise<void> {
     const { partitionId } = partition;
-    if (reason === "given-up") this.#leftAlone.set(partitionId, now() + this.#how.ownershipExpirationMs);
+    const { loadBalancingIntervalMs, ownershipExpirationMs } = this.#how;
+    const isOurs = reason === "given-up" || reason === "failed";
+    // Others come first.
+    if (isOurs) this.#leftAlone.set(partitionId, now() + (reason === "failed" ? loadBalancingIntervalMs : ownershipExpirationMs));
     await partition.end(reason);
     if (this.#owned.get(partitionId) !== partition) return;
     this.#owned.delete(partitionId);
     this.#readers = this.#readers.filter((reader) => reader !== partition);
-    if (reason === "given-up") await this.#release([partition]);
+    if (isOurs) await this.#release([partition]);
     // What is somebody else's now may be needed elsewhere.
     else if (reason === "ownership-lost") this.#wake();
   }

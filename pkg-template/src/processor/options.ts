@@ -58,7 +58,7 @@ export type CloseReason =
   | "shutdown"
   /** Whoever reads it has let go of it: by `close()` of its reader. */
   | "given-up"
-  /** It cannot be read, or a handler failed; it is tried again in the next cycle. */
+  /** It cannot be read, or a handler failed. Others may take it; this processor tries again a cycle later. */
   | "failed";
 
 /** What failed. */
