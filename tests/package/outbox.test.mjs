@@ -1,14 +1,18 @@
-// An outbox in tabs of a real browser that are closed, loaded again and crash, while the emulator comes and goes and acknowledgements are lost.
+// Outboxes in tabs of a real browser that are closed, loaded again and crash, and in processes that are killed, while the emulator comes and goes and
+// acknowledgements are lost.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { build as esbuild } from "esbuild";
 import { startEmulator } from "../interop/js/emulator.mjs";
 import { serve, startBrowser } from "./support/browser.mjs";
-import { project, without, writePage } from "./support/project.mjs";
+import { answer, project, without, writePage } from "./support/project.mjs";
 
 const HUB = "outbox";
 const skip = without("./outbox");
@@ -156,6 +160,48 @@ test("whatever becomes of the tabs, each event is stored once and in order", { s
   assert.deepEqual([state.waitingEvents, state.deadLetters, state.isSending], [0, 0, true]);
 
   const stored = await last.evaluate(() => globalThis.tab.stored());
+  judge(kept, stored);
+  t.diagnostic(
+    `${KILLS} tabs gone (${JSON.stringify(ended)}), ${outages} outages, ${emulator.lost()} acknowledgements lost: ${kept.length} events were ` +
+      `enqueued, each is stored once and in order; ${stored.length - kept.length} more were on their way`,
+  );
+});
+
+test("however often a process is killed, each event is stored once and in order", { skip }, async (t) => {
+  const emulator = await service(t);
+  const folder = await project(t, ["node-outbox.mjs"], { also: ["ws"] });
+  const worker = (what) => [join(folder, "node-outbox.mjs"), what, join(folder, "outbox"), emulator.connectionString(), HUB];
+  const kept = [];
+  let outages = 0;
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const enough = ((kill + 1) * EVENTS) / KILLS;
+    const child = spawn(process.execPath, worker("enqueue"), { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+    const exited = once(child, "close");
+    const lines = createInterface(child.stdout).on("line", (line) => void kept.push(line.replace("kept ", "")));
+    await until(() => kept.length >= enough || child.exitCode !== null, `${enough} events`);
+    if (below(2) === 0) {
+      outages += 1;
+      await emulator.down();
+    }
+    await pause(below(300));
+    assert.equal(child.exitCode, null, "it ended by itself");
+    child.kill("SIGKILL");
+    await exited;
+    lines.close();
+    await emulator.up();
+  }
+  await emulator.down();
+  await emulator.up(true);
+  const stored = await answer(process.execPath, worker("flush"), { cwd: folder });
+  judge(kept, stored);
+  t.diagnostic(
+    `killed ${KILLS} times, ${outages} outages, ${emulator.lost()} acknowledgements lost: ${kept.length} events were enqueued, each is stored ` +
+      `once and in order; ${stored.length - kept.length} more were on their way`,
+  );
+});
+
+/** What was enqueued is there, and nothing twice or out of order. */
+function judge(kept, stored) {
   const numbers = new Map();
   for (const text of stored) {
     const [key, life, number] = text.split(":");
@@ -167,11 +213,7 @@ test("whatever becomes of the tabs, each event is stored once and in order", { s
   const found = new Set(stored);
   const missing = kept.filter((text) => !found.has(text));
   assert.deepEqual(missing, [], `${missing.length} of ${kept.length} events that were enqueued are lost`);
-  t.diagnostic(
-    `${KILLS} tabs gone (${JSON.stringify(ended)}), ${outages} outages, ${emulator.lost()} acknowledgements lost: ${kept.length} events were ` +
-      `enqueued, each is stored once and in order; ${stored.length - kept.length} more were on their way`,
-  );
-});
+}
 
 test("when the tab that sends goes, another takes over at once", { skip }, async (t) => {
   const emulator = await service(t);
