@@ -31,9 +31,8 @@ pub(crate) struct Verdict {
 /// One member's time with a partition.
 struct Tenure {
     member: usize,
-    /// When it was claimed, and when it began.
+    /// When it was claimed.
     claimed: u64,
-    began: u64,
     /// Numbers with the time of processing and of enqueuing.
     events: Vec<(i64, u64, u64)>,
 }
@@ -98,12 +97,7 @@ impl Judge {
                 "K" => drop(claims.insert(noted.member, noted.at)),
                 "B" => {
                     let claimed = claims.get(&noted.member).copied().unwrap_or(noted.at);
-                    tenures.push(Tenure {
-                        member: noted.member,
-                        claimed,
-                        began: noted.at,
-                        events: Vec::new(),
-                    });
+                    tenures.push(Tenure { member: noted.member, claimed, events: Vec::new() });
                 }
                 "P" => {
                     let own = tenures.iter_mut().rev().find(|tenure| tenure.member == noted.member);
@@ -114,9 +108,9 @@ impl Judge {
             }
         }
         figures.checkpoints += checkpoints.len();
-        figures.backwards += checkpoints.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
-        if figures.backwards > 0 {
-            verdict.wrong.push(format!("partition {id}: a checkpoint went backwards"));
+        for pair in checkpoints.windows(2).filter(|pair| pair[1].1 < pair[0].1) {
+            figures.backwards += 1;
+            verdict.wrong.push(format!("partition {id}: {pair:?}: a checkpoint went backwards"));
         }
         let mut first: BTreeMap<i64, (u64, u64, usize)> = BTreeMap::new();
         for (place, tenure) in tenures.iter().enumerate() {
@@ -139,11 +133,13 @@ impl Judge {
                     *known = (at, enqueued, place);
                 }
             }
-            // Whoever begins next ends this one.
-            let next = tenures[place + 1..].iter().find(|next| next.member != tenure.member);
+            // Whoever processes next ends this one.
+            let next = tenures[place + 1..]
+                .iter()
+                .find(|next| next.member != tenure.member && !next.events.is_empty());
             if let Some(next) = next {
                 let last = tenure.events.last().map_or(0, |(_, at, _)| *at);
-                let overlap = last.saturating_sub(next.began);
+                let overlap = last.saturating_sub(next.events[0].1);
                 figures.overlap = figures.overlap.max(overlap);
                 if overlap > OVERLAP {
                     let what = format!("members {} and {} for {overlap} ms", tenure.member, next.member);

@@ -1,4 +1,5 @@
-//! A member's line to the storage, which can be cut: while it is, nothing passes, and nobody is told.
+//! A member's line to the storage, which can be cut: while it is, nothing passes, and nobody is told. What was under way then arrives
+//! when it is whole again, however late, as it does on a real network.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,8 +19,13 @@ impl Line {
         let (is_cut, cut) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let cut = cut.clone();
+                let mut cut = cut.clone();
                 tokio::spawn(async move {
+                    if *cut.borrow() {
+                        // It is never made: who tries gives up, or tries anew when the line is whole.
+                        let _ = cut.wait_for(|is_cut| !is_cut).await;
+                        return Ok(());
+                    }
                     let server = TcpStream::connect(("127.0.0.1", target)).await?;
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();

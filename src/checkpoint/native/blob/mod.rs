@@ -10,8 +10,9 @@ mod listing;
 mod records;
 mod sign;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -34,6 +35,8 @@ use crate::runtime::{HttpAnswer, Trust};
 const AT_ONCE: usize = 16;
 /// As many blobs a page as storage gives.
 const PAGE: u32 = 5_000;
+/// How often a checkpoint is tried in place of a version that somebody else has just written.
+const WRITES: u32 = 4;
 /// How long an operation may take when its options do not say: less than an ownership lasts.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -57,7 +60,12 @@ pub struct BlobStore {
     trust: Trust,
     reads_other_cases: bool,
     page: u32,
+    versions: Versions,
 }
+
+/// The version of each checkpoint's blob that was read or written last here.
+#[derive(Clone, Default)]
+struct Versions(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl BlobStore {
     /// A store in the container that a signed URL opens, such as
@@ -118,7 +126,7 @@ impl BlobStore {
         };
         let trust = Trust::default();
         let caller = Arc::new(Caller::new(container, access, retry, trust.clone()));
-        BlobStore { caller, trust, reads_other_cases: false, page: PAGE }
+        BlobStore { caller, trust, reads_other_cases: false, page: PAGE, versions: Versions::default() }
     }
 
     /// How often and how fast a request is tried again that failed for a passing reason, and how long an operation takes
@@ -295,24 +303,52 @@ impl BlobStore {
         })
     }
 
+    /// Puts a checkpoint in place of the version that is known. Somebody who is alive and finds another there looks which it is
+    /// and replaces that; a request that was held up on its way, and arrives when others have written since, finds nobody who
+    /// does, and cannot put the group back.
     async fn write(&self, group: &ConsumerGroup, checkpoint: &Checkpoint) -> Result<(), Error> {
         let (headers, deadline) = (of_checkpoint(checkpoint)?, self.deadline());
-        let blob = Some(Kind::Checkpoint.name(group, &checkpoint.partition_id)?);
+        let name = Kind::Checkpoint.name(group, &checkpoint.partition_id)?;
+        let mut known = self.versions.of(&name);
         // Changing what is there costs less than replacing it where storage keeps old versions.
         let query = vec![("comp", "metadata".into())];
-        let mut call = Call { method: "PUT", blob, query, headers, expected: &["BlobNotFound"] };
-        if self.caller.call(&call, deadline).await?.code.is_some() {
-            call.query.clear();
-            call.expected = &[];
-            call.headers.push(("x-ms-blob-type", "BlockBlob".into()));
-            self.caller.call(&call, deadline).await?;
+        let blob = Some(name.clone());
+        for _ in 0..WRITES {
+            let mut headers = headers.clone();
+            headers.extend(known.take().map(|etag| ("if-match", format!("\"{etag}\""))));
+            let expected = &["BlobNotFound", "ConditionNotMet"];
+            let call = Call { method: "PUT", blob: blob.clone(), query: query.clone(), headers, expected };
+            let answered = self.caller.call(&call, deadline).await?;
+            match answered.code {
+                None => {
+                    self.versions.note(name, answered.http.header("etag"));
+                    return Ok(());
+                }
+                Some("BlobNotFound") => break,
+                Some(_) => {}
+            }
+            let expected = &["BlobNotFound"];
+            let look = Call { method: "HEAD", blob: blob.clone(), expected, ..Call::default() };
+            let found = self.caller.call(&look, deadline).await?;
+            if found.code.is_some() {
+                break;
+            }
+            known = found.http.header("etag").map(|etag| unquoted(etag).to_owned());
         }
+        let mut headers = headers;
+        headers.push(("x-ms-blob-type", "BlockBlob".into()));
+        let call = Call { method: "PUT", blob, headers, ..Call::default() };
+        let answered = self.caller.call(&call, deadline).await?;
+        self.versions.note(name, answered.http.header("etag"));
         Ok(())
     }
 
     async fn checkpoints(&self, group: &ConsumerGroup) -> Result<Records<Checkpoint>, Error> {
         let (folded, deadline) = (group.folded(), self.deadline());
         let items = self.list(&Kind::Checkpoint.prefix(&folded)?, deadline).await?;
+        for (item, _) in &items {
+            self.versions.note(item.name.clone(), item.etag.as_deref());
+        }
         let read = |(item, partition): &(Item, String)| records::checkpoint(item, partition);
         let mut all: Records<Checkpoint> = items.iter().map(read).collect();
         if self.reads_other_cases && *group != folded {
@@ -325,6 +361,23 @@ impl BlobStore {
             }
         }
         Ok(all)
+    }
+}
+
+impl Versions {
+    fn of(&self, name: &str) -> Option<String> {
+        self.lock().get(name).cloned()
+    }
+
+    fn note(&self, name: String, etag: Option<&str>) {
+        match etag {
+            Some(etag) => drop(self.lock().insert(name, unquoted(etag).to_owned())),
+            None => drop(self.lock().remove(&name)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
