@@ -257,6 +257,28 @@ async fn a_passing_failure_is_passed() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_names_the_version_that_it_replaces_so_that_one_that_is_late_replaces_nothing_newer() {
+    let script = &[Act::Say(OK), Act::Status("412 ConditionNotMet"), Act::Say(OK), Act::Say(OK)];
+    let storage = Scripted::start(script).await;
+    let store = storage.store();
+    for number in [1, 2] {
+        store.update_checkpoint(&group(), &Checkpoint::new("0", "1", number)).await.unwrap();
+    }
+    let asked = storage.asked();
+    let has = |number: usize, method: &str, is_conditional: bool| {
+        let request = asked[number].to_lowercase();
+        assert!(request.starts_with(method), "{request}");
+        assert_eq!(request.contains("if-match: \""), is_conditional, "{request}");
+    };
+    has(0, "put", false);
+    // Somebody else has written since: who lives looks what is there, and replaces that.
+    has(1, "put", true);
+    has(2, "head", false);
+    has(3, "put", true);
+    assert_eq!(asked.len(), 4);
+}
+
+#[tokio::test]
 async fn of_many_claims_those_that_fail_are_named_and_the_others_won() {
     let storage =
         Scripted::start(&[Act::Say(OK), Act::Status("403 AuthorizationFailure"), Act::Say(OK)]).await;
