@@ -393,3 +393,61 @@ fn full(state: &State, waited: Duration) -> Error {
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the outbox was closed")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::model::value::Timestamp;
+
+    /// A journal that keeps nothing, as its disk is full.
+    struct Full;
+
+    impl Journal for Full {
+        fn append(&self, _: &[Record], _: Urgency, done: Done) {
+            refuse(done);
+        }
+
+        fn rewrite(&self, _: Box<dyn FnOnce() -> Vec<Record> + Send>, done: Done) {
+            refuse(done);
+        }
+
+        fn letters(&self, _: LetterChange, done: Done) {
+            refuse(done);
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn close(&self, done: Done) {
+            refuse(done);
+        }
+    }
+
+    fn refuse(done: Done) {
+        // As of another thread: nothing is told within the call.
+        std::thread::spawn(move || done.call(Err(Error::new(ErrorKind::QuotaExceeded, "the disk is full"))));
+    }
+
+    fn entry() -> Entry {
+        let (at, event) = (Timestamp::from_millis(1), Bytes::from_static(b"event"));
+        Entry { id: 0, at, key: None, partition: None, alone: false, event }
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_keep_is_told_and_leaves_nothing_behind() {
+        let options = OutboxOptions { max_events: 1, ..OutboxOptions::default() };
+        let core = Core::new(options, Full, Found::default());
+        for _ in 0..3 {
+            // Each finds the room that the last one did not need.
+            let kept = core.keep(vec![entry()]).await.unwrap().await.unwrap();
+            assert_eq!(kept.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+        }
+        assert!(core.begin("0", vec![0], None).await.is_err());
+        let state = core.lock();
+        assert_eq!((state.ledger.size(), state.coming, state.arrived.len()), ((0, 0), (0, 0), 0));
+        assert!(state.ledger.batch("0").is_none());
+    }
+}

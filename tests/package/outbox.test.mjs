@@ -103,7 +103,10 @@ async function window_(t, emulator) {
   const crashed = new Set();
   await context.exposeFunction("kept", (text) => void kept.push(text));
   const ready = async (tab, keys) => {
-    await tab.waitForFunction(() => globalThis.tab !== undefined, undefined, { timeout: DEADLINE });
+    const there = tab.waitForFunction(() => globalThis.tab !== undefined, undefined, { timeout: DEADLINE });
+    await there.catch((error) => {
+      throw new Error(`the page does not come up; ${kept.length} events were kept, it ${crashed.has(tab) ? "has" : "has not"} crashed: ${error.message}`);
+    });
     await tab.evaluate((keys) => globalThis.tab.enqueue(keys), keys);
   };
   return {
@@ -140,11 +143,14 @@ test("whatever becomes of the tabs, each event is stored once and in order", { s
     const slot = below(TABS);
     const end = Object.keys(ended)[kill % 3];
     ended[end] += 1;
-    const same = await ENDS[end](tabs[slot]);
+    // Tabs of one origin may share a process, and crash together; that is told for each of them, some time.
+    const isThere = !crashed.has(tabs[slot]);
+    const same = isThere ? await ENDS[end](tabs[slot]) : undefined;
     if (same === undefined) tabs[slot] = undefined;
     else await ready(same, keys(slot));
+    if (end === "crash") await pause(300);
     for (let each = 0; each < TABS; each += 1) {
-      // Tabs of one origin may share a process, and crash together.
+      if (crashed.has(tabs[each])) await tabs[each].close();
       if (tabs[each] === undefined || crashed.has(tabs[each])) tabs[each] = await open(keys(each));
     }
     await pause(below(200));
