@@ -103,7 +103,7 @@ async function window_(t, emulator) {
   const crashed = new Set();
   await context.exposeFunction("kept", (text) => void kept.push(text));
   const ready = async (tab, keys) => {
-    const there = tab.waitForFunction(() => globalThis.tab !== undefined, undefined, { timeout: DEADLINE });
+    const there = tab.waitForFunction(() => globalThis.tab !== undefined, undefined, { timeout: DEADLINE, polling: 50 });
     await there.catch((error) => {
       throw new Error(`the page does not come up; ${kept.length} events were kept, it ${crashed.has(tab) ? "has" : "has not"} crashed: ${error.message}`);
     });
