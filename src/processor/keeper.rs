@@ -20,6 +20,8 @@ pub(super) struct Keeper {
     lease: Arc<Lease>,
     store: GuardedStore,
     board: Arc<Board>,
+    /// Nothing is written without being asked for.
+    is_never: bool,
     state: Mutex<State>,
     /// Held while something is written.
     turn: futures::lock::Mutex<()>,
@@ -29,7 +31,6 @@ struct State {
     progress: Progress,
     /// The last one that is in the store for certain, since reading began or went elsewhere.
     stored: Option<Checkpoint>,
-    policy: AutoCheckpoint,
 }
 
 impl Keeper {
@@ -40,14 +41,14 @@ impl Keeper {
         policy: AutoCheckpoint,
         last: Option<Checkpoint>,
     ) -> Arc<Self> {
-        let state = State { progress: Progress::new(policy, last.clone()), stored: last, policy };
+        let state = State { progress: Progress::new(policy, last.clone()), stored: last };
         let (state, turn) = (Mutex::new(state), futures::lock::Mutex::new(()));
-        Arc::new(Keeper { lease, store, board, state, turn })
+        Arc::new(Keeper { lease, store, board, is_never: policy.is_never(), state, turn })
     }
 
     /// So many events were processed, up to this one. Begins to write a checkpoint when it is time.
     pub(super) fn processed(self: &Arc<Self>, last: &ReceivedEvent, events: u64) {
-        if self.lock().policy.is_never() {
+        if self.is_never {
             return;
         }
         let moment = now();
@@ -58,6 +59,9 @@ impl Keeper {
 
     /// Begins to write a checkpoint when it is time.
     pub(super) fn look(self: &Arc<Self>, moment: Moment) {
+        if self.is_never {
+            return;
+        }
         let due = self.lock().progress.due(moment);
         if let Some(due) = due {
             let keeper = self.clone();
