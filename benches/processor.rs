@@ -40,7 +40,7 @@ fn main() {
 fn balance() {
     let names: Vec<String> = (0..100).map(|member| format!("member-{member}")).collect();
     let rest: Vec<Option<&str>> = (0..1_024).map(|place| Some(names[place % 100].as_str())).collect();
-    let tenth = |place: usize| (place % 10 != 0).then_some(names[place % 100].as_str());
+    let tenth = |place: usize| (!place.is_multiple_of(10)).then_some(names[place % 100].as_str());
     let free: Vec<Option<&str>> = (0..1_024).map(tenth).collect();
     for (what, me, owners) in
         [("at rest", "member-7", &rest), ("a newcomer", "new", &rest), ("a tenth free", "member-7", &free)]

@@ -23,7 +23,13 @@ const PARTITIONS: i64 = 6;
 
 /// Who processed which event, in turn.
 #[derive(Clone, Default)]
-struct Ledger(Arc<Mutex<Vec<(&'static str, String, i64)>>>);
+struct Ledger(Arc<Mutex<Vec<Processed>>>);
+
+struct Processed {
+    who: &'static str,
+    partition: String,
+    number: i64,
+}
 
 struct World {
     emulator: Emulator,
@@ -172,7 +178,7 @@ impl World {
         let seen = self.ledger.len();
         self.until(&format!("{names:?} work"), || {
             let ledger = self.ledger.0.lock().unwrap();
-            names.iter().all(|name| ledger[seen..].iter().any(|(who, ..)| who == name))
+            names.iter().all(|name| ledger[seen..].iter().any(|event| event.who == *name))
         })
         .await;
     }
@@ -209,7 +215,7 @@ impl Member {
 
 impl Ledger {
     fn add(&self, who: &'static str, partition: &str, number: i64) {
-        self.0.lock().unwrap().push((who, partition.to_owned(), number));
+        self.0.lock().unwrap().push(Processed { who, partition: partition.to_owned(), number });
     }
 
     fn len(&self) -> usize {
@@ -220,7 +226,7 @@ impl Ledger {
         let ledger = self.0.lock().unwrap();
         ledger
             .iter()
-            .map(|(_, partition, number)| (partition.as_str(), *number))
+            .map(|event| (event.partition.as_str(), event.number))
             .collect::<BTreeSet<_>>()
             .len()
     }
@@ -228,7 +234,7 @@ impl Ledger {
     /// Whoever processes an event has processed, or somebody else has, all before it in its partition.
     fn is_in_order(&self) {
         let mut next: BTreeMap<String, i64> = BTreeMap::new();
-        for (who, partition, number) in self.0.lock().unwrap().iter() {
+        for Processed { who, partition, number } in self.0.lock().unwrap().iter() {
             let expected = next.entry(partition.clone()).or_insert(0);
             assert!(number <= expected, "{who} left out events of partition {partition} before {number}");
             *expected = (*expected).max(number + 1);
