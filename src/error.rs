@@ -266,6 +266,21 @@ impl Error {
         self
     }
 
+    /// A failure of this machine: what it may do depends on people, so it is worth another try only where it can pass.
+    pub(crate) fn of_machine(message: impl Into<String>, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{
+            InvalidFilename, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded,
+            ReadOnlyFilesystem, StorageFull,
+        };
+        let (kind, can_pass) = match error.kind() {
+            PermissionDenied | ReadOnlyFilesystem => (ErrorKind::Unauthorized, false),
+            NotADirectory | IsADirectory | InvalidFilename => (ErrorKind::InvalidArgument, false),
+            StorageFull | QuotaExceeded => (ErrorKind::QuotaExceeded, true),
+            _ => (ErrorKind::Internal, true),
+        };
+        Error::new(kind, message).with_transient(can_pass)
+    }
+
     /// Keeps the error underneath.
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));

@@ -224,11 +224,7 @@ impl Ledger {
 
     fn distinct(&self) -> usize {
         let ledger = self.0.lock().unwrap();
-        ledger
-            .iter()
-            .map(|event| (event.partition.as_str(), event.number))
-            .collect::<BTreeSet<_>>()
-            .len()
+        ledger.iter().map(|event| (event.partition.as_str(), event.number)).collect::<BTreeSet<_>>().len()
     }
 
     /// Whoever processes an event has processed, or somebody else has, all before it in its partition.

@@ -90,7 +90,7 @@ const below = (bound) => Math.floor(Math.random() * bound);
 
 /** Opens tabs of one browser profile that share an outbox. */
 async function window_(t, emulator) {
-  const folder = await project(t, ["page-outbox.mjs"]);
+  const folder = await project(t, ["page-outbox.mjs", "stored.mjs"]);
   const options = { absWorkingDir: folder, outdir: join(folder, "dist"), bundle: true, format: "esm", platform: "browser", logLevel: "silent" };
   await esbuild({ entryPoints: [join(folder, "page-outbox.mjs")], target: "es2022", ...options });
   await writePage(join(folder, "dist"), "./page-outbox.js");
@@ -175,7 +175,7 @@ test("whatever becomes of the tabs, each event is stored once and in order", { s
 
 test("however often a process is killed, each event is stored once and in order", { skip }, async (t) => {
   const emulator = await service(t);
-  const folder = await project(t, ["node-outbox.mjs"], { also: ["ws"] });
+  const folder = await project(t, ["node-outbox.mjs", "stored.mjs"], { also: ["ws"] });
   const worker = (what) => [join(folder, "node-outbox.mjs"), what, join(folder, "outbox"), emulator.connectionString(), HUB];
   const kept = [];
   let outages = 0;

@@ -1,4 +1,5 @@
 import { EventHubsError } from "../error.js";
+import { answer, openDatabase } from "../internal/indexeddb.js";
 import { costOf, type Identity, type Journal, type Kept, type KeptBatch, type Letter, type Limits, takenBack, type Totals } from "./journal.js";
 
 const EVENTS = "events";
@@ -171,32 +172,22 @@ export class IndexedDbJournal implements Journal {
 
   #open(): Promise<IDBDatabase> {
     if (this.#isClosed) return Promise.reject(new EventHubsError("closed", "the outbox was closed"));
-    this.#opened ??= this.#connect().catch((error: unknown) => {
-      this.#opened = undefined;
-      throw error;
-    });
-    return this.#opened;
-  }
-
-  async #connect(): Promise<IDBDatabase> {
-    const request = indexedDB.open(this.place, 1);
-    request.onupgradeneeded = () => {
-      const database = request.result;
+    const make = (database: IDBDatabase): void => {
       database.createObjectStore(EVENTS, { keyPath: "id" });
       database.createObjectStore(BATCHES, { keyPath: "partition" });
       database.createObjectStore(IDENTITIES, { keyPath: "partition" });
       database.createObjectStore(LETTERS, { keyPath: "id" });
       database.createObjectStore(TOTALS);
     };
-    const database = await answer<IDBDatabase>(request);
+    // The next call opens it again.
     const forget = (): void => {
-      database.close();
       this.#opened = undefined;
     };
-    // Somebody deletes it, or it was taken away: the next call opens it again.
-    database.onversionchange = forget;
-    database.onclose = forget;
-    return database;
+    this.#opened ??= openDatabase(this.place, make, forget).catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
   }
 
   #broken(what: string, error: unknown): EventHubsError {
@@ -218,11 +209,4 @@ async function remove(events: IDBObjectStore, totals: IDBObjectStore, ids: reado
   const sum = await totalsOf(totals);
   const bytes = found.reduce((sum, event) => sum + costOf(event), 0);
   totals.put({ ...sum, events: sum.events - found.length, bytes: sum.bytes - bytes }, 0);
-}
-
-function answer<R>(request: IDBRequest): Promise<R> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result as R);
-    request.onerror = () => reject(request.error ?? new Error("the request failed"));
-  });
 }

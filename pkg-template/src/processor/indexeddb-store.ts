@@ -1,5 +1,6 @@
 import { EventHubsError } from "../error.js";
 import { options as checkedOptions, type Rule } from "../internal/check.js";
+import { answer, openDatabase } from "../internal/indexeddb.js";
 import { checked, type Checkpoint, type PartitionOwnership, type StoreOptions, type WatchedStore } from "./checkpoint.js";
 import { Liveness } from "./liveness.js";
 import { checkedClaims, decided, groupOf, keyOf, place } from "./rules.js";
@@ -157,28 +158,18 @@ export class IndexedDbCheckpointStore implements WatchedStore {
   }
 
   #open(): Promise<IDBDatabase> {
-    this.#opened ??= this.#connect().catch((error: unknown) => {
+    const make = (database: IDBDatabase): void => {
+      for (const kind of [OWNERSHIP, CHECKPOINT]) database.createObjectStore(kind);
+    };
+    // The next call opens it again.
+    const forget = (): void => {
+      this.#opened = undefined;
+    };
+    this.#opened ??= openDatabase(this.#name, make, forget).catch((error: unknown) => {
       this.#opened = undefined;
       throw error;
     });
     return this.#opened;
-  }
-
-  async #connect(): Promise<IDBDatabase> {
-    if (typeof indexedDB === "undefined") throw new Error("there is no IndexedDB here");
-    const request = indexedDB.open(this.#name, 1);
-    request.onupgradeneeded = () => {
-      for (const kind of [OWNERSHIP, CHECKPOINT]) request.result.createObjectStore(kind);
-    };
-    const database = await answer<IDBDatabase>(request);
-    const forget = (): void => {
-      database.close();
-      this.#opened = undefined;
-    };
-    // Somebody deletes it, or it was taken away: the next call opens it again.
-    database.onversionchange = forget;
-    database.onclose = forget;
-    return database;
   }
 
   #broken(what: string, error: unknown): EventHubsError {
@@ -187,11 +178,4 @@ export class IndexedDbCheckpointStore implements WatchedStore {
     const message = `cannot ${what} in the IndexedDB database '${this.#name}': ${why}`;
     return new EventHubsError("internal", message, { operation: what, entity: this.#name, retryable: true, cause: error });
   }
-}
-
-function answer<R>(request: IDBRequest): Promise<R> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result as R);
-    request.onerror = () => reject(request.error ?? new Error("the request failed"));
-  });
 }

@@ -26,7 +26,7 @@ use self::names::{decoded, encoded};
 use self::record::Fields;
 use super::super::rules::{Version, fresh_etag};
 use super::super::{CheckpointStore, RecordFailure, Records};
-use super::threads::{failed, on_thread};
+use super::threads::on_thread;
 use crate::error::{Error, ErrorKind, shown};
 use crate::model::checkpoint::{Checkpoint, ConsumerGroup, Ownership};
 use crate::model::value::Timestamp;
@@ -401,7 +401,7 @@ fn garbage(path: &Path, reason: &str) -> Error {
 }
 
 fn broken(what: &str, path: &Path, error: &io::Error) -> Error {
-    failed(format!("cannot {what} {}: {error}", path.display()), error)
+    Error::of_machine(format!("cannot {what} {}: {error}", path.display()), error)
 }
 
 #[cfg(test)]

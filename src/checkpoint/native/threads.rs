@@ -1,6 +1,5 @@
 //! Stores on this machine block their thread, so they work on threads of their own.
 
-use std::io;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -32,19 +31,4 @@ pub(super) fn on_thread<'a, T: Send + 'static>(
         };
         result.map_err(|error| error.with_operation(operation).with_entity(entity))
     })
-}
-
-/// A failure of this machine: what it may do depends on people, so it is worth another try only where it can pass.
-pub(super) fn failed(message: String, error: &io::Error) -> Error {
-    let (kind, can_pass) = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            (ErrorKind::Unauthorized, false)
-        }
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename => {
-            (ErrorKind::InvalidArgument, false)
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::QuotaExceeded, true),
-        _ => (ErrorKind::Internal, true),
-    };
-    Error::new(kind, message).with_transient(can_pass)
 }

@@ -10,7 +10,7 @@ use super::super::journal::Urgency;
 use super::super::options::Durability;
 use super::super::record::{Letter, Record};
 use super::{LETTERS, TITLE, journal_path};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// The journal that is being written.
 pub(super) struct Disk {
@@ -167,18 +167,7 @@ fn sync_directory(directory: &Path) {
     }
 }
 
-/// A failure of this machine: what it may do depends on people, so it is worth another try only where it can pass.
+/// What could not be done with the file.
 pub(super) fn broken(what: &str, path: &Path, error: &io::Error) -> Error {
-    let (kind, can_pass) = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            (ErrorKind::Unauthorized, false)
-        }
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename => {
-            (ErrorKind::InvalidArgument, false)
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::QuotaExceeded, true),
-        _ => (ErrorKind::Internal, true),
-    };
-    let message = format!("cannot {what} {}: {error}", path.display());
-    Error::new(kind, message).with_transient(can_pass)
+    Error::of_machine(format!("cannot {what} {}: {error}", path.display()), error)
 }

@@ -1,6 +1,7 @@
 // A process with an outbox, which is killed at any moment.
 import { ConsumerClient, ProducerClient } from "eventhubs";
 import { Outbox } from "eventhubs/outbox";
+import { stored } from "./stored.mjs";
 
 const [what, directory, connectionString, eventHub] = process.argv.slice(2);
 const say = (text) => process.stdout.write(`${text}\n`);
@@ -14,7 +15,7 @@ if (what === "enqueue") {
   await outbox.flush({ timeoutMs: 60_000 });
   await outbox.close();
   await producer.close();
-  say(JSON.stringify(await stored()));
+  say(JSON.stringify(await stored(new ConsumerClient({ connectionString, eventHub }))));
 }
 
 async function endless(key) {
@@ -24,20 +25,4 @@ async function endless(key) {
     say(`kept ${text}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-}
-
-/** Everything that is stored, partition by partition. */
-async function stored() {
-  const consumer = new ConsumerClient({ connectionString, eventHub });
-  const texts = [];
-  for (const partitionId of await consumer.partitionIds()) {
-    const { lastEnqueuedSequenceNumber: last } = await consumer.partitionProperties(partitionId);
-    if (last < 0) continue;
-    for await (const event of consumer.receive(partitionId, { from: "earliest" })) {
-      texts.push(event.text());
-      if (event.sequenceNumber >= last) break;
-    }
-  }
-  await consumer.close();
-  return texts;
 }

@@ -1,6 +1,7 @@
 // One of several tabs that share an outbox, and go at any moment.
 import { ConsumerClient, ProducerClient } from "eventhubs/inline";
 import { Outbox } from "eventhubs/outbox";
+import { stored } from "./stored.mjs";
 
 const asked = new URL(location.href).searchParams;
 const connection = { connectionString: asked.get("connectionString"), eventHub: asked.get("hub") };
@@ -15,21 +16,7 @@ globalThis.tab = {
   enqueue: (keys) => {
     for (const key of keys) void endless(key);
   },
-  /** Everything that is stored, partition by partition. */
-  stored: async () => {
-    const consumer = new ConsumerClient(connection);
-    const texts = [];
-    for (const partitionId of await consumer.partitionIds()) {
-      const { lastEnqueuedSequenceNumber: last } = await consumer.partitionProperties(partitionId);
-      if (last < 0) continue;
-      for await (const event of consumer.receive(partitionId, { from: "earliest" })) {
-        texts.push(event.text());
-        if (event.sequenceNumber >= last) break;
-      }
-    }
-    await consumer.close();
-    return texts;
-  },
+  stored: () => stored(new ConsumerClient(connection)),
 };
 
 async function endless(key) {
