@@ -17,6 +17,10 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[allow(unreachable_pub)]
 mod targets;
 
+#[path = "harness/random.rs"]
+mod random;
+
+use random::Random;
 use targets::{ENTRIES, Entry, MOST_ALLOCATED};
 
 /// How long each entry point is fed when nobody says.
@@ -76,7 +80,7 @@ fn feed(name: &str) {
     let seconds =
         std::env::var("EVENTHUBS_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let mut random = Random::new();
+    let mut random = Random::new("EVENTHUBS_FUZZ_STATE");
     let started = random.0;
     let mut corpus = seeds;
     for input in kept("corpus", name) {
@@ -89,7 +93,7 @@ fn feed(name: &str) {
             let input = random.input(&corpus);
             try_one(entry, &input);
             // Mutations of mutations go further than one step from a seed.
-            if random.below(64) == 0 && corpus.len() < 512 {
+            if random.index(64) == 0 && corpus.len() < 512 {
                 corpus.push(input);
             }
             tried += 1;
@@ -132,36 +136,19 @@ fn try_one(entry: &Entry, input: &[u8]) {
     );
 }
 
-/// xorshift64*: small, and its state is what a failing run prints.
-struct Random(u64);
-
+/// What is fed, made of what is known.
 impl Random {
-    /// `EVENTHUBS_FUZZ_STATE` repeats a run; without it each run goes elsewhere.
-    fn new() -> Self {
-        let given = std::env::var("EVENTHUBS_FUZZ_STATE").ok().and_then(|text| text.parse().ok());
-        let now =
-            || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
-        Random(given.unwrap_or_else(now) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+    fn index(&mut self, bound: usize) -> usize {
+        self.below(bound as u64) as usize
     }
 
     fn input(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
-        if corpus.is_empty() || self.below(20) == 0 {
-            let length = self.below(256);
+        if corpus.is_empty() || self.index(20) == 0 {
+            let length = self.index(256);
             return (0..length).map(|_| self.next() as u8).collect();
         }
-        let mut input = corpus[self.below(corpus.len())].clone();
-        for _ in 0..=self.below(6) {
+        let mut input = corpus[self.index(corpus.len())].clone();
+        for _ in 0..=self.index(6) {
             self.mutate(&mut input, corpus);
         }
         input.truncate(LONGEST);
@@ -172,27 +159,27 @@ impl Random {
         /// Bytes that mean something at a length, a count or a constructor.
         const TELLING: [u8; 16] =
             [0x00, 0x01, 0x40, 0x45, 0x7f, 0x80, 0xa0, 0xa1, 0xb0, 0xc0, 0xc1, 0xd0, 0xd1, 0xe0, 0xf0, 0xff];
-        let at = self.below(input.len() + 1);
-        match self.below(8) {
+        let at = self.index(input.len() + 1);
+        match self.index(8) {
             0 => input.insert(at, self.next() as u8),
             1 if at < input.len() => {
                 input.remove(at);
             }
-            2 if at < input.len() => input[at] ^= 1 << self.below(8),
-            3 if at < input.len() => input[at] = TELLING[self.below(TELLING.len())],
+            2 if at < input.len() => input[at] ^= 1 << self.index(8),
+            3 if at < input.len() => input[at] = TELLING[self.index(TELLING.len())],
             4 if at + 4 <= input.len() => {
-                let number = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, self.next() as u32][self.below(6)];
+                let number = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, self.next() as u32][self.index(6)];
                 input[at..at + 4].copy_from_slice(&number.to_be_bytes());
             }
             5 => {
-                let end = at + self.below(input.len() - at + 1);
+                let end = at + self.index(input.len() - at + 1);
                 let piece = input[at..end].to_vec();
-                let into = self.below(input.len() + 1);
+                let into = self.index(input.len() + 1);
                 input.splice(into..into, piece);
             }
             6 => {
-                let other = &corpus[self.below(corpus.len())];
-                let from = self.below(other.len() + 1);
+                let other = &corpus[self.index(corpus.len())];
+                let from = self.index(other.len() + 1);
                 input.truncate(at);
                 input.extend_from_slice(&other[from..]);
             }

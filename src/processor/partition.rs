@@ -147,14 +147,11 @@ impl PartitionContext {
         let written = self.0.consumer.partition_properties(self.partition_id()).await?;
         let stored = self.0.checkpoint.as_ref().and_then(|checkpoint| checkpoint.sequence_number);
         let processed = self.last_processed().or(stored);
-        let (first, last) = (written.begin_sequence_number, written.last_enqueued_sequence_number);
-        let next = processed.map_or(first, |processed| processed.saturating_add(1).max(first));
-        let events = if written.is_empty { 0 } else { last.saturating_add(1).saturating_sub(next).max(0) };
         Ok(PartitionLag {
             partition_id: self.partition_id().to_owned(),
-            events: events.unsigned_abs(),
+            events: written.events_behind(processed),
             processed,
-            last,
+            last: written.last_enqueued_sequence_number,
         })
     }
 }

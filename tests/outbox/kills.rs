@@ -11,6 +11,7 @@ use eventhubs::EventData;
 use eventhubs::emulator::{Emulator, EmulatorConfig, Fault, FaultGuard};
 use eventhubs::outbox::Outbox;
 
+use super::random::Random;
 use super::reading::read_all;
 use super::{HUB, PARTITIONS, options, producer};
 
@@ -45,7 +46,7 @@ struct Key {
 
 async fn endure(kills: usize, events: usize) {
     let (directory, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut random = Random::new();
+    let mut random = Random::new("OUTBOX_SEED");
     println!("random numbers from {}", random.0);
     let mut config = EmulatorConfig::default().with_hub(HUB, PARTITIONS as u32);
     config.tls = None;
@@ -258,27 +259,4 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").unwrap();
     out.flush().unwrap();
-}
-
-/// xorshift64*: its state is what a failing run prints.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let given = std::env::var("OUTBOX_SEED").ok().and_then(|text| text.parse().ok());
-        let now =
-            || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
-        Random(given.unwrap_or_else(now) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod kills;
+#[path = "../harness/random.rs"]
+mod random;
 mod reading;
 
 use std::path::Path;

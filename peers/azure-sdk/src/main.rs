@@ -12,8 +12,8 @@ use std::error::Error;
 use std::time::Instant;
 
 use azure_messaging_eventhubs::{
-    BufferedProducerClient, ConsumerClient, EnqueueEventOptions, EventDataBatchOptions, OpenReceiverOptions, ProducerClient, SendEventOptions,
-    StartLocation, StartPosition,
+    BufferedProducerClient, ConsumerClient, EnqueueEventOptions, EventDataBatchOptions, OpenReceiverOptions,
+    ProducerClient, SendEventOptions, StartLocation, StartPosition,
 };
 use clap::Parser as _;
 use futures::{StreamExt as _, TryStreamExt as _, pin_mut};
@@ -100,9 +100,8 @@ async fn send_single(producer: &ProducerClient, args: &Args) -> Result<Outcome, 
 
 async fn send_buffered(producer: &BufferedProducerClient, args: &Args) -> Result<Outcome, Box<dyn Error>> {
     let body = bench::body(args.size, 0);
-    let here = || {
-        Some(EnqueueEventOptions { partition_id: Some(args.partition.clone()), ..Default::default() })
-    };
+    let here =
+        || Some(EnqueueEventOptions { partition_id: Some(args.partition.clone()), ..Default::default() });
     // Opens the link, so that the clock does not measure it.
     producer.enqueue_event(body.clone(), here()).await?;
     producer.flush().await?;
