@@ -15,6 +15,7 @@ use crate::dialect::annotations::{
     DEFAULT_MAX_MESSAGE_SIZE, EPOCH, GEOREPLICATION, IDEMPOTENT_PRODUCER, RECEIVER_NAME,
     RECEIVER_RUNTIME_METRIC,
 };
+use crate::dialect::conditions;
 use crate::dialect::management::PartitionProperties;
 use crate::dialect::rpc::Reply;
 use crate::dialect::selector;
@@ -449,11 +450,13 @@ impl Driver {
     }
 }
 
-/// Why a question where the partition ends has to be asked again. A refusal is an answer: a token may open the partition and not the
-/// hub's properties, and the link does without.
+/// Why a question where the partition ends has to be asked again. That the token does not reach so far is an answer: it may open the
+/// partition and not the hub's properties, and the link does without. A token that is broken says nothing of the kind, and a link that
+/// did without would lose what is written while it is down.
 fn not_placed(answer: &Option<Result<Reply, Error>>) -> Option<Error> {
     match answer {
         None => Some(Error::new(ErrorKind::Timeout, "the service did not say where the partition ends")),
+        Some(Err(error)) if conditions::is_broken_token(error) => Some(error.clone()),
         Some(Err(error)) if error.is_transient() && error.kind() != ErrorKind::Unauthorized => {
             Some(error.clone())
         }

@@ -238,6 +238,15 @@ pub fn status_error(status: i64, condition: Option<&str>, description: &str) -> 
     answered
 }
 
+/// Whether a token was refused for what it is, not for what it is meant for: it would be refused everywhere. Both come with the same
+/// status and condition; the text tells them apart.
+pub fn is_broken_token(error: &Error) -> bool {
+    let text = error.message();
+    error.kind() == ErrorKind::Unauthorized && BROKEN_TOKEN.iter().any(|broken| text.starts_with(broken))
+}
+
+const BROKEN_TOKEN: [&str; 3] = ["InvalidSignature:", "ExpiredToken:", "MalformedToken:"];
+
 /// The SASL outcome of a failure that passes.
 const SASL_TEMPORARY: u8 = 4;
 
@@ -510,5 +519,25 @@ mod tests {
             assert_eq!(status_error(status, condition, "text").kind(), kind, "{status}");
         }
         assert!(status_error(418, None, "").to_string().contains("418"));
+    }
+
+    #[test]
+    fn a_broken_token_is_told_from_one_that_does_not_reach_so_far() {
+        let is_broken = |status, text| is_broken_token(&status_error(status, Some(AUTH_FAILED), text));
+        assert!(is_broken(401, "InvalidSignature: The token has an invalid signature."));
+        assert!(is_broken(
+            401,
+            "ExpiredToken: The token is expired. Expiration time: '2023-05-21 23:58:30Z'"
+        ));
+        assert!(is_broken(401, "MalformedToken: The token has no signature."));
+        assert!(!is_broken(
+            401,
+            "InvalidAudience: The authorization header contains a token with a wrong audience."
+        ));
+        assert!(!is_broken(
+            401,
+            "Unauthorized access. 'Listen' claim(s) are required to perform this operation."
+        ));
+        assert!(!is_broken_token(&status_error(500, None, "InvalidSignature: no")));
     }
 }

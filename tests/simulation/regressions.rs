@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use eventhubs::broker::HubConfig;
+use eventhubs::broker::faults::Fault;
 use eventhubs::simulation::{Notice, Service, World, blackhole, connections, cut, leftovers, sleep, within};
-use eventhubs::{ConsumerClient, ProducerClient, SendOptions, StartPosition};
+use eventhubs::{ConsumerClient, ErrorKind, ProducerClient, SendOptions, StartPosition};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -39,6 +40,39 @@ fn a_stream_that_starts_at_the_end_misses_nothing_when_its_link_is_lost_before_t
         producer.send_with("while it is away", SendOptions::to_partition("0")).await.unwrap();
         let event = within(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap();
         assert_eq!((event.sequence_number(), &*event.body_text().unwrap()), (0, "while it is away"));
+    });
+}
+
+/// Seed 45841: the hub's token was refused once, and the stream did without knowing where the partition ends.
+#[test]
+fn a_stream_does_not_start_at_a_moving_end_because_a_token_is_broken() {
+    tell(|service| async move {
+        let (_, consumer) = clients(&service);
+        // The first is the consumer group's.
+        let refused = service.inject(Fault::refuse_token(401).after(1).once()).unwrap();
+        let reader = consumer.partition("0").from(StartPosition::latest());
+        let error = match reader.open().await {
+            Ok(mut events) => events.next().await.unwrap().unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!((error.kind(), refused.hits()), (ErrorKind::Unauthorized, 1), "{error}");
+    });
+}
+
+#[test]
+fn a_stream_starts_at_the_end_with_a_token_that_opens_nothing_but_its_consumer_group() {
+    tell(|service| async move {
+        let (producer, consumer) = clients(&service);
+        producer.send("before").await.unwrap();
+        let audience = "InvalidAudience: The authorization header contains a token with a wrong audience.";
+        let fault = Fault::refuse_token(401).with_description(audience).after(1).times(100);
+        let refused = service.inject(fault).unwrap();
+        let mut events = consumer.partition("0").from(StartPosition::latest()).open().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert!(refused.hits() > 0);
+        producer.send("after").await.unwrap();
+        let event = within(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(&*event.body_text().unwrap(), "after");
     });
 }
 
