@@ -83,8 +83,9 @@ async fn check_stored(case: &Case, row: &mut Row, running: &Running, sent: Optio
         1 => String::new(),
         n => format!("stored {n} times"),
     };
-    row.expect(before == usize::from(!case.is_wiped), || {
-        format!("what was stored before is not there: {stored:?}")
+    // At least once: on a busy machine an attempt may take too long, and be made again.
+    row.expect((before >= 1) != case.is_wiped, || {
+        format!("stored before, wiped {}: {stored:?}", case.is_wiped)
     });
     row.expect(after >= 1, || format!("what was stored after is not there: {stored:?}"));
     match sent {
