@@ -27,7 +27,7 @@ mod ownership;
 mod peer;
 #[path = "../../behaviour/receiving.rs"]
 mod receiving;
-#[path = "../../behaviour/recovery.rs"]
+#[path = "../../behaviour/recovery/mod.rs"]
 mod recovery;
 // The crate keeps it to itself, so the tests take its source.
 #[allow(dead_code, unused_imports)]
