@@ -110,6 +110,10 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// Puts a checkpoint in place of the partition's former one, whatever that says. When the future resolves, the
     /// checkpoint is kept as safely as the store keeps anything.
     ///
+    /// A store that can tell leaves the former one where somebody else has written it, further on, since this one was told of
+    /// it last, by a listing or by writing itself: then nothing has to be kept. So nobody who is late puts a group back, and
+    /// whoever wants to go back looks first.
+    ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a checkpoint without offset and sequence number, and
     /// whatever keeps the store from writing; then the former checkpoint is still there, or the new one is.

@@ -36,7 +36,7 @@ impl BareMember {
         interval: Duration,
         expiry: Duration,
     ) -> (Self, impl Future<Output = ()>) {
-        let member = BareMember { office: Arc::default(), board: Arc::default() };
+        let member = BareMember { office: Office::new(interval), board: Arc::default() };
         let rules = Rules { me: id, strategy, cap: None, interval, expiry };
         let limit = Duration::from_secs(10).min(expiry / 4);
         let store = GuardedStore::new(Arc::new(store), group, limit);
@@ -70,7 +70,7 @@ impl BarePartition {
 
     /// Whether it may be worked on now.
     pub fn is_open(&self) -> bool {
-        self.lease().closing().is_none()
+        self.lease().closing().is_none() && self.lease().is_sure()
     }
 
     /// Waits until work on it is to end.

@@ -102,8 +102,8 @@ impl EventProcessor {
         let inner = Inner {
             consumer,
             store,
+            office: Office::new(options.interval),
             options: Arc::new(options),
-            office: Arc::default(),
             board: Arc::default(),
             started: futures::lock::Mutex::new(false),
             parts: Mutex::default(),

@@ -31,6 +31,10 @@ struct State {
     progress: Progress,
     /// The last one that is in the store for certain, since reading began or went elsewhere.
     stored: Option<Checkpoint>,
+    /// How often reading went elsewhere. What was being written meanwhile says nothing about what follows.
+    turns: u64,
+    /// Reading went elsewhere, and nothing has been written since.
+    is_elsewhere: bool,
 }
 
 impl Keeper {
@@ -41,7 +45,7 @@ impl Keeper {
         policy: AutoCheckpoint,
         last: Option<Checkpoint>,
     ) -> Arc<Self> {
-        let state = State { progress: Progress::new(policy, last.clone()), stored: last };
+        let state = State { progress: Progress::new(policy, last.clone()), stored: last, turns: 0, is_elsewhere: false };
         let (state, turn) = (Mutex::new(state), futures::lock::Mutex::new(()));
         Arc::new(Keeper { lease, store, board, is_never: policy.is_never(), state, turn })
     }
@@ -84,8 +88,12 @@ impl Keeper {
         }
         let checkpoint = self.checkpoint_of(event);
         let _turn = self.turn.lock().await;
+        let turns = self.lock().turns;
         self.write(&checkpoint).await.map_err(|error| self.described(error))?;
-        self.lock().progress.written_elsewhere(checkpoint);
+        let mut state = self.lock();
+        if state.turns == turns {
+            state.progress.written_elsewhere(checkpoint);
+        }
         Ok(())
     }
 
@@ -93,7 +101,8 @@ impl Keeper {
     pub(super) fn restart(&self) {
         let mut state = self.lock();
         state.progress.restart();
-        state.stored = None;
+        (state.stored, state.is_elsewhere) = (None, true);
+        state.turns += 1;
     }
 
     /// The last one, when the partition is given up.
@@ -124,12 +133,23 @@ impl Keeper {
 
     /// To be called by whoever's turn it is.
     async fn write(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        if self.lock().stored.as_ref().is_some_and(|stored| !is_ahead(checkpoint, stored)) {
-            return Ok(());
+        let (turns, is_elsewhere) = {
+            let state = self.lock();
+            if state.stored.as_ref().is_some_and(|stored| !is_ahead(checkpoint, stored)) {
+                return Ok(());
+            }
+            (state.turns, state.is_elsewhere)
+        };
+        self.lease.sure().await?;
+        if is_elsewhere {
+            // A store may leave what is ahead and not known here; what is put back now is to be known.
+            self.store.list_checkpoints().await?;
         }
-        self.lease.check()?;
         self.store.update_checkpoint(checkpoint).await?;
-        self.lock().stored = Some(checkpoint.clone());
+        let mut state = self.lock();
+        if state.turns == turns {
+            (state.stored, state.is_elsewhere) = (Some(checkpoint.clone()), false);
+        }
         Ok(())
     }
 

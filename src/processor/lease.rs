@@ -1,10 +1,11 @@
-//! A partition that is owned: until when, and whether it still may be worked on. The balancing side renews and closes
-//! it, the reading side looks at it before each step, by its own clock.
+//! A partition that is owned: until when, whether that is certain, and whether it still may be worked on. The balancing side renews
+//! and closes it, the reading side looks at it before each step, by its own clocks.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use super::member::Grant;
 use super::office::Office;
 use super::status::CloseReason;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +20,8 @@ pub(crate) struct Lease {
 }
 
 struct State {
+    /// When the store was asked that said last that it is owned.
+    asked_at: Moment,
     expires_at: Moment,
     closing: Option<CloseReason>,
     has_ended: bool,
@@ -29,8 +32,9 @@ struct State {
 pub(crate) struct Tenancy(Arc<Lease>);
 
 impl Lease {
-    pub(super) fn new(partition_id: &str, expires_at: Moment, office: Arc<Office>) -> Arc<Self> {
-        let state = State { expires_at, closing: None, has_ended: false, waiting: Vec::new() };
+    pub(super) fn new(partition_id: &str, grant: Grant, office: Arc<Office>) -> Arc<Self> {
+        let Grant { asked_at, expires_at, .. } = grant;
+        let state = State { asked_at, expires_at, closing: None, has_ended: false, waiting: Vec::new() };
         Arc::new(Lease { partition_id: partition_id.into(), office, state: Mutex::new(state) })
     }
 
@@ -54,8 +58,43 @@ impl Lease {
         self.lock().expires_at
     }
 
-    pub(super) fn renew(&self, expires_at: Moment) {
-        self.lock().expires_at = expires_at;
+    pub(super) fn renew(&self, grant: Grant) {
+        let Grant { asked_at, expires_at, .. } = grant;
+        let was_sure = self.is_sure();
+        let mut state = self.lock();
+        (state.asked_at, state.expires_at) = (asked_at, expires_at);
+        drop(state);
+        if !was_sure {
+            self.poke();
+        }
+    }
+
+    /// Whether the store has said that it is owned since the process stood still last. While it has not, it may be another's:
+    /// nothing is handed out then, and no checkpoint is written.
+    pub(crate) fn is_sure(&self) -> bool {
+        let woken_at = self.office.beat();
+        self.lock().asked_at >= woken_at
+    }
+
+    /// Waits until it is certain that it is owned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OwnershipLost`] when it is lost.
+    pub(super) async fn sure(&self) -> Result<(), Error> {
+        let mut timer = Timer::default();
+        poll_fn(|cx| {
+            loop {
+                self.listen(cx);
+                if let Err(lost) = self.check() {
+                    return Poll::Ready(Err(lost));
+                }
+                if self.is_sure() {
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(timer.poll_until(self.expires_at(), cx));
+            }
+        })
+        .await
     }
 
     /// Work on it is to end. The first reason stays, unless it is lost meanwhile.

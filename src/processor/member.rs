@@ -60,6 +60,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) place: usize,
+    pub(super) asked_at: Moment,
     pub(super) expires_at: Moment,
     pub(super) is_new: bool,
 }
@@ -89,15 +90,15 @@ impl Member {
         self.held.iter_mut().map(renewal).collect()
     }
 
-    /// What was won of claims that were sent at `asked`.
-    pub(super) fn won(&mut self, records: &[Ownership], asked: Moment) -> Vec<Grant> {
-        let expires_at = asked + self.rules.expiry;
+    /// What was won of claims that were sent then.
+    pub(super) fn won(&mut self, records: &[Ownership], asked_at: Moment) -> Vec<Grant> {
+        let expires_at = asked_at + self.rules.expiry;
         let mut grants = Vec::new();
         for record in records.iter().filter(|record| record.owner_id == self.rules.me) {
             let Some(&place) = self.places.get(&record.partition_id) else { continue };
             let held = Held { etag: record.etag.clone(), expires_at, is_renewed: true };
             let is_new = self.held.insert(place, held).is_none();
-            grants.push(Grant { place, expires_at, is_new });
+            grants.push(Grant { place, asked_at, expires_at, is_new });
         }
         grants
     }

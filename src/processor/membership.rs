@@ -65,7 +65,21 @@ impl Membership {
     }
 
     /// Is a member until it is told to stop, then leaves.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let office = self.office.clone();
+        let (mut life, mut timer) = (pin!(self.live()), Timer::default());
+        poll_fn(|cx| {
+            // Who stood still learns it before anything else is done.
+            office.beat();
+            while timer.poll_until(office.next_beat(), cx).is_ready() {
+                office.beat();
+            }
+            life.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    async fn live(mut self) {
         while !self.office.is_stopping() {
             if now() >= self.next_round {
                 self.round().await;
@@ -146,10 +160,10 @@ impl Membership {
         }
         for grant in self.member.won(&records.records, asked) {
             if let Some(lease) = self.leases.get(&grant.place).filter(|_| !grant.is_new) {
-                lease.renew(grant.expires_at);
+                lease.renew(grant);
                 continue;
             }
-            let lease = Lease::new(self.member.id(grant.place), grant.expires_at, self.office.clone());
+            let lease = Lease::new(self.member.id(grant.place), grant, self.office.clone());
             self.leases.insert(grant.place, lease);
             self.unread.push(grant.place);
         }
@@ -257,6 +271,9 @@ impl Membership {
             Poll::Pending => timer.poll_until(until, cx),
         })
         .await;
+        if self.office.take_woken() {
+            self.next_round = now();
+        }
         if self.office.take_doubt() {
             // Not over and over: two who do not agree would ask without end.
             let soon = self.last_round + self.member.rules().interval / 4;
@@ -298,6 +315,9 @@ impl Membership {
                 Poll::Pending => timer.poll_until(until, cx),
             })
             .await;
+            if self.office.take_woken() {
+                self.confirm().await;
+            }
         }
         // What is still worked on is left to expire, so that nobody takes it before.
         let busy: Vec<usize> = self.leases.keys().copied().collect();
@@ -312,6 +332,19 @@ impl Membership {
         }
         self.board.tell(ProcessorStatus::Stopped);
         self.office.stopped();
+    }
+
+    /// Renews what is still worked on, so that its last checkpoints may be written.
+    async fn confirm(&mut self) {
+        let (renewals, asked) = (self.member.renewals(), now());
+        let operation = Operation::RenewOwnership;
+        let Claimed { records, errors } = self.store.claim(operation, &renewals, self.is_one_by_one).await;
+        for (partition_id, error) in errors {
+            self.board.failed(partition_id.as_deref(), operation, error);
+        }
+        for grant in self.member.won(&records.records, asked) {
+            self.leases.get(&grant.place).into_iter().for_each(|lease| lease.renew(grant));
+        }
     }
 
     fn jitter(&self) -> f64 {
@@ -344,3 +377,7 @@ fn still_busy() -> crate::error::Error {
     let kind = crate::error::ErrorKind::Timeout;
     crate::error::Error::new(kind, "the handler has not come to an end, so the partition is left to expire")
 }
+
+#[cfg(test)]
+#[path = "still_tests.rs"]
+mod tests;

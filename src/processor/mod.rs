@@ -8,7 +8,9 @@
 //! What it promises: every event is processed at least once, in the order of its partition, as long as a checkpoint is only
 //! written behind events that were processed. Events between the last checkpoint and a member's death, or a partition's move, are
 //! processed again. A member that cannot renew its ownership stops working on the partition when it expires by its own clock, and
-//! writes no checkpoint for it any more.
+//! writes no checkpoint for it any more. One that stood still for a while (a stopped process, a machine that slept) hands nothing out
+//! and writes no checkpoint until the store has confirmed that the partition is still its own. What cannot be stopped is a handler
+//! that is at its events already.
 
 #[cfg(feature = "simulation")]
 pub(crate) mod bare;
@@ -22,6 +24,7 @@ mod membership;
 mod office;
 mod options;
 mod partition;
+mod pulse;
 mod pump;
 mod reading;
 mod status;

@@ -4,8 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use std::time::Duration;
+
 use super::lease::Lease;
+use super::pulse::Pulse;
 use crate::model::checkpoint::Checkpoint;
+use crate::model::moment::Moment;
+use crate::runtime::{now, unix_now};
 
 /// A partition that waits to be worked on.
 pub(crate) struct Granted {
@@ -15,15 +20,16 @@ pub(crate) struct Granted {
 }
 
 /// One processor's letter box.
-#[derive(Default)]
 pub(crate) struct Office(Mutex<State>);
 
-#[derive(Default)]
 struct State {
+    pulse: Pulse,
     /// Something ended, or should be looked at.
     is_nudged: bool,
     /// A partition's link was taken: the store should be asked whose it is.
     is_doubtful: bool,
+    /// The process stood still: the store should be asked at once.
+    is_woken: bool,
     is_stopping: bool,
     has_stopped: bool,
     line: VecDeque<Granted>,
@@ -32,6 +38,43 @@ struct State {
 }
 
 impl Office {
+    /// For a member whose rounds take so long.
+    pub(super) fn new(interval: Duration) -> Arc<Self> {
+        Arc::new(Office(Mutex::new(State {
+            pulse: Pulse::new(interval),
+            is_nudged: false,
+            is_doubtful: false,
+            is_woken: false,
+            is_stopping: false,
+            has_stopped: false,
+            line: VecDeque::new(),
+            balancer: None,
+            others: Vec::new(),
+        })))
+    }
+
+    /// Looks at the clocks. When it was noticed last that the process had stood still; the balancing task is then to ask the store
+    /// whose everything is.
+    pub(super) fn beat(&self) -> Moment {
+        let (moment, unix) = (now(), unix_now());
+        let mut state = self.lock();
+        if state.pulse.beat(moment, unix) {
+            (state.is_nudged, state.is_woken) = (true, true);
+            state.wake_balancer();
+        }
+        state.pulse.woken_at()
+    }
+
+    /// When to look at the clocks at the latest.
+    pub(super) fn next_beat(&self) -> Moment {
+        self.lock().pulse.next(now())
+    }
+
+    /// Whether the process stood still since this was asked last.
+    pub(super) fn take_woken(&self) -> bool {
+        std::mem::take(&mut self.lock().is_woken)
+    }
+
     /// Has the balancing task look at its partitions.
     pub(super) fn nudge(&self) {
         let mut state = self.lock();

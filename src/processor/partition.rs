@@ -73,7 +73,8 @@ impl PartitionContext {
     }
 
     /// Writes a checkpoint: whoever processes this partition next begins behind the event. It only ever goes forward: at an
-    /// event that is not ahead of the last one written (since the last [`seek`](Self::seek)) there is nothing to do.
+    /// event that is not ahead of the last one written (since the last [`seek`](Self::seek)) there is nothing to do. In a process
+    /// that stood still for a while it waits until the store has confirmed that the partition is still this processor's.
     ///
     /// # Errors
     /// [`ErrorKind::OwnershipLost`] when the partition may be another's by now: that one begins at the last checkpoint.

@@ -79,7 +79,7 @@ async fn work<H: EventHandler>(
                 HandlerFailure::GoOn => break,
                 HandlerFailure::Again => {}
             }
-            if closed_within(&context, pause).await {
+            if closed_within(&context, pause).await || context.0.lease.sure().await.is_err() {
                 return Ok(());
             }
             pause = (pause * 2).min(LONGEST_PAUSE);

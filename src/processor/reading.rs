@@ -39,6 +39,7 @@ pub struct PartitionClient {
     position: StartPosition,
     has_begun: bool,
     was_paused: bool,
+    was_sure: bool,
     timer: Timer,
     /// Handed out and not known to be processed.
     handed: Option<ReceivedEvent>,
@@ -63,6 +64,7 @@ impl PartitionClient {
             position,
             has_begun: false,
             was_paused: false,
+            was_sure: true,
             timer: Timer::default(),
             handed: None,
             not_before: None,
@@ -171,7 +173,8 @@ impl PartitionClient {
             }
             self.not_before = self.not_before.filter(|until| moment < *until);
             self.was_paused = part.is_paused();
-            if !self.was_paused && self.not_before.is_none() {
+            self.was_sure = self.tenancy.lease().is_sure();
+            if !self.was_paused && self.was_sure && self.not_before.is_none() {
                 return Poll::Ready(None);
             }
             ready!(self.poll_waiting(cx));
@@ -234,7 +237,8 @@ impl PartitionClient {
         let lease = self.tenancy.lease();
         lease.listen(cx);
         // Whoever changed something before this listened has woken nobody.
-        if lease.closing().is_some() || self.context.0.has_news(self.was_paused) {
+        let is_sure_again = !self.was_sure && lease.is_sure();
+        if is_sure_again || lease.closing().is_some() || self.context.0.has_news(self.was_paused) {
             return Poll::Ready(());
         }
         let keeper = self.context.0.keeper.next_deadline();

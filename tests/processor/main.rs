@@ -12,6 +12,7 @@ mod losses;
 #[allow(unused_imports)]
 mod service;
 mod sharing;
+mod standing_still;
 mod starting;
 mod store_faults;
 mod stores;

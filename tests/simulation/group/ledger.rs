@@ -45,10 +45,16 @@ impl GroupFigures {
     }
 }
 
+/// So long a member may sleep without knowing afterwards that it did.
+const UNNOTICED: Duration = INTERVAL;
+
 pub struct Ledger {
     partitions: BTreeMap<String, Partition>,
     claims: Claims,
     asleep: BTreeSet<u64>,
+    /// Since when members have been awake that slept for long.
+    woken: BTreeMap<u64, Moment>,
+    fell_asleep: BTreeMap<u64, Moment>,
     is_watched: bool,
     wrong: Vec<String>,
     pub figures: GroupFigures,
@@ -64,8 +70,16 @@ struct Partition {
 impl Ledger {
     pub fn new(partitions: u64, claims: Claims) -> Self {
         let partitions = (0..partitions).map(|id| (id.to_string(), Partition::default())).collect();
-        let (asleep, figures) = (BTreeSet::new(), GroupFigures::default());
-        Ledger { partitions, claims, asleep, is_watched: false, wrong: Vec::new(), figures }
+        Ledger {
+            partitions,
+            claims,
+            asleep: BTreeSet::new(),
+            woken: BTreeMap::new(),
+            fell_asleep: BTreeMap::new(),
+            is_watched: false,
+            wrong: Vec::new(),
+            figures: GroupFigures::default(),
+        }
     }
 
     /// Every partition has been taken: from here on it is counted.
@@ -128,12 +142,27 @@ impl Ledger {
     /// A member does nothing for a while.
     pub fn asleep(&mut self, who: u64) {
         self.asleep.insert(who);
+        self.fell_asleep.insert(who, now());
         self.every(who, |_| {});
     }
 
     pub fn awake(&mut self, who: u64) {
         if self.asleep.remove(&who) {
+            // Shorter sleep is not noticed, as what is taken meanwhile is told by the service at once.
+            if self.fell_asleep.get(&who).is_some_and(|since| now() - *since > UNNOTICED) {
+                self.woken.insert(who, now());
+            }
             self.every(who, |_| {});
+        }
+    }
+
+    /// A member does something about a partition.
+    pub fn works(&mut self, who: u64, partition: &str) {
+        let Some(woken) = self.woken.get(&who) else { return };
+        let Some((owner, since)) = self.claims.owner(partition) else { return };
+        if owner != format!("m{who}") && since < *woken {
+            let what = format!("m{who} works on partition {partition}, which {owner} took while it slept");
+            self.wrong(what);
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use eventhubs::checkpoint::{ConsumerGroup, MemoryStore};
 use eventhubs::processor::{ProcessorStatus, Strategy};
-use eventhubs::simulation::{BareMember, Random, World, digest, now, sleep, spawn};
+use eventhubs::simulation::{BareMember, BarePartition, Random, Timer, World, digest, now, sleep, spawn};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 pub use ledger::GroupFigures;
@@ -27,6 +27,8 @@ use store::{Claims, Line};
 
 pub const INTERVAL: Duration = Duration::from_secs(10);
 pub const EXPIRY: Duration = Duration::from_secs(60);
+/// How often a member does something about a partition.
+const WORK: Duration = Duration::from_secs(1);
 /// How long a member sleeps or is cut off at the longest, in milliseconds: long enough to lose everything.
 const LONGEST_GUST: u64 = 90_000;
 
@@ -223,12 +225,20 @@ async fn watch(member: BareMember, ledger: Rc<RefCell<Ledger>>) {
     }
 }
 
-/// Works on what the member owns.
+/// Works on what the member owns: each second something is done about every partition that may be worked on then.
 async fn work(name: u64, member: BareMember, switch: Rc<Switch>, ledger: Rc<RefCell<Ledger>>) {
     let mut held = FuturesUnordered::new();
+    let open: Rc<RefCell<BTreeMap<String, Rc<BarePartition>>>> = Rc::default();
+    let (mut timer, mut due) = (Timer::default(), now());
     loop {
         let mut next = pin!(member.next());
         let granted = poll_fn(|cx| {
+            while timer.poll_until(due, cx).is_ready() {
+                due = now() + WORK;
+                for partition in open.borrow().values().filter(|partition| partition.is_open()) {
+                    ledger.borrow_mut().works(name, partition.id());
+                }
+            }
             while let Poll::Ready(Some(())) = held.poll_next_unpin(cx) {}
             next.as_mut().poll(cx)
         })
@@ -237,11 +247,13 @@ async fn work(name: u64, member: BareMember, switch: Rc<Switch>, ledger: Rc<RefC
         if !partition.is_open() {
             continue;
         }
-        let own = ledger.clone();
+        let (own, open, partition) = (ledger.clone(), open.clone(), Rc::new(partition));
         own.borrow_mut().begins(name, partition.id());
+        open.borrow_mut().insert(partition.id().to_owned(), partition.clone());
         held.push(async move {
             partition.closed().await;
             own.borrow_mut().ends(name, partition.id());
+            open.borrow_mut().remove(partition.id());
         });
     }
     while held.next().await.is_some() {}

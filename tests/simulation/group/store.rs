@@ -51,6 +51,12 @@ impl Claims {
         claims.get(partition).map_or((None, None), |claimed| (claimed.before, Some(claimed.first)))
     }
 
+    /// Who has it by the store, and since when.
+    pub fn owner(&self, partition: &str) -> Option<(String, Moment)> {
+        let claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.get(partition).map(|claimed| (claimed.owner.clone(), claimed.first))
+    }
+
     fn note(&self, won: &Records<Ownership>) {
         let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for record in won.records.iter().filter(|record| !record.is_released()) {

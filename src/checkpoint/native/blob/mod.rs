@@ -5,23 +5,24 @@
 //! and `sequencenumber`; the three names in lower case. Storage's etag decides races, its clock gives the time.
 
 mod call;
+mod checkpoints;
 mod container;
 mod listing;
 mod records;
 mod sign;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 
 use self::call::{Answered, Call, Caller};
+use self::checkpoints::Versions;
 use self::container::{Access, Container};
 use self::listing::{Item, Page, http_time, unquoted};
-use self::records::{Kind, OWNER, of_checkpoint, of_ownership};
+use self::records::{Kind, OWNER, of_ownership};
 use super::super::{CheckpointStore, RecordFailure, Records};
 use crate::client::TokenProvider;
 use crate::error::{Error, ErrorKind};
@@ -35,8 +36,6 @@ use crate::runtime::{HttpAnswer, Trust};
 const AT_ONCE: usize = 16;
 /// As many blobs a page as storage gives.
 const PAGE: u32 = 5_000;
-/// How often a checkpoint is tried in place of a version that somebody else has just written.
-const WRITES: u32 = 4;
 /// How long an operation may take when its options do not say: less than an ownership lasts.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -62,10 +61,6 @@ pub struct BlobStore {
     page: u32,
     versions: Versions,
 }
-
-/// The version of each checkpoint's blob that was read or written last here.
-#[derive(Clone, Default)]
-struct Versions(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl BlobStore {
     /// A store in the container that a signed URL opens, such as
@@ -292,92 +287,18 @@ impl BlobStore {
 
     /// What was claimed, with the version that storage gave it.
     fn version(&self, claim: &Ownership, answer: &HttpAnswer) -> Result<Ownership, Error> {
-        let Some(etag) = answer.header("etag") else {
-            let message = format!("{} answered without an etag", self.caller.container);
-            return Err(Error::new(ErrorKind::Protocol, message));
-        };
         Ok(Ownership {
-            etag: Some(unquoted(etag).to_owned()),
+            etag: Some(self.etag(answer)?.to_owned()),
             last_modified: answer.header("last-modified").and_then(http_time),
             ..claim.clone()
         })
     }
 
-    /// Puts a checkpoint in place of the version that is known. Somebody who is alive and finds another there looks which it is
-    /// and replaces that; a request that was held up on its way, and arrives when others have written since, finds nobody who
-    /// does, and cannot put the group back.
-    async fn write(&self, group: &ConsumerGroup, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let (headers, deadline) = (of_checkpoint(checkpoint)?, self.deadline());
-        let name = Kind::Checkpoint.name(group, &checkpoint.partition_id)?;
-        let mut known = self.versions.of(&name);
-        // Changing what is there costs less than replacing it where storage keeps old versions.
-        let query = vec![("comp", "metadata".into())];
-        let blob = Some(name.clone());
-        for _ in 0..WRITES {
-            let mut headers = headers.clone();
-            headers.extend(known.take().map(|etag| ("if-match", format!("\"{etag}\""))));
-            let expected = &["BlobNotFound", "ConditionNotMet"];
-            let call = Call { method: "PUT", blob: blob.clone(), query: query.clone(), headers, expected };
-            let answered = self.caller.call(&call, deadline).await?;
-            match answered.code {
-                None => {
-                    self.versions.note(name, answered.http.header("etag"));
-                    return Ok(());
-                }
-                Some("BlobNotFound") => break,
-                Some(_) => {}
-            }
-            let expected = &["BlobNotFound"];
-            let look = Call { method: "HEAD", blob: blob.clone(), expected, ..Call::default() };
-            let found = self.caller.call(&look, deadline).await?;
-            if found.code.is_some() {
-                break;
-            }
-            known = found.http.header("etag").map(|etag| unquoted(etag).to_owned());
-        }
-        let mut headers = headers;
-        headers.push(("x-ms-blob-type", "BlockBlob".into()));
-        let call = Call { method: "PUT", blob, headers, ..Call::default() };
-        let answered = self.caller.call(&call, deadline).await?;
-        self.versions.note(name, answered.http.header("etag"));
-        Ok(())
-    }
-
-    async fn checkpoints(&self, group: &ConsumerGroup) -> Result<Records<Checkpoint>, Error> {
-        let (folded, deadline) = (group.folded(), self.deadline());
-        let items = self.list(&Kind::Checkpoint.prefix(&folded)?, deadline).await?;
-        for (item, _) in &items {
-            self.versions.note(item.name.clone(), item.etag.as_deref());
-        }
-        let read = |(item, partition): &(Item, String)| records::checkpoint(item, partition);
-        let mut all: Records<Checkpoint> = items.iter().map(read).collect();
-        if self.reads_other_cases && *group != folded {
-            let items = self.list(&Kind::Checkpoint.prefix(group)?, deadline).await?;
-            for other in items.iter().map(read) {
-                match other {
-                    Ok(other) => merge(&mut all.records, other),
-                    Err(failure) => all.failures.push(failure),
-                }
-            }
-        }
-        Ok(all)
-    }
-}
-
-impl Versions {
-    fn of(&self, name: &str) -> Option<String> {
-        self.lock().get(name).cloned()
-    }
-
-    fn note(&self, name: String, etag: Option<&str>) {
-        match etag {
-            Some(etag) => drop(self.lock().insert(name, unquoted(etag).to_owned())),
-            None => drop(self.lock().remove(&name)),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn etag<'a>(&self, answer: &'a HttpAnswer) -> Result<&'a str, Error> {
+        answer.header("etag").map(unquoted).ok_or_else(|| {
+            let message = format!("{} answered without an etag", self.caller.container);
+            Error::new(ErrorKind::Protocol, message)
+        })
     }
 }
 
@@ -447,15 +368,6 @@ impl fmt::Debug for BlobStore {
 fn named(operation: &'static str, group: &ConsumerGroup) -> impl Fn(Error) -> Error {
     let entity = group.to_string();
     move |error| error.with_operation(operation).with_entity(entity.clone())
-}
-
-/// Adds a checkpoint, unless there is one of its partition that is not behind it.
-fn merge(records: &mut Vec<Checkpoint>, other: Checkpoint) {
-    match records.iter_mut().find(|known| known.partition_id == other.partition_id) {
-        Some(known) if known.is_behind(&other) => *known = other,
-        Some(_) => {}
-        None => records.push(other),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::listing::Item;
 use crate::checkpoint::RecordFailure;
 use crate::error::{Error, ErrorKind, shown};
 use crate::model::checkpoint::{Checkpoint, ConsumerGroup, Ownership};
+use crate::runtime::HttpAnswer;
 
 pub(super) const OWNER: &str = "x-ms-meta-ownerid";
 const OFFSET: &str = "x-ms-meta-offset";
@@ -97,6 +98,11 @@ pub(super) fn checkpoint(item: &Item, partition_id: &str) -> Result<Checkpoint, 
         return Err(failure(item, partition_id, reason));
     }
     Ok(Checkpoint { partition_id: partition_id.to_owned(), offset, sequence_number })
+}
+
+/// The sequence number of a checkpoint by its blob's headers, where there is one that can be understood.
+pub(super) fn sequence_number_of(answer: &HttpAnswer) -> Option<i64> {
+    answer.header(SEQUENCE_NUMBER)?.trim().parse().ok()
 }
 
 fn failure(item: &Item, partition_id: &str, reason: &str) -> RecordFailure {

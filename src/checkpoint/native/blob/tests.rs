@@ -158,7 +158,8 @@ async fn requests_are_those_of_the_official_clients() {
         4,
         "GET /groups?restype=container&comp=list&prefix=contoso.servicebus.windows.net%2Forders%2F%24default%2Fcheckpoint%2F&include=metadata&maxresults=5000&",
     );
-    assert!(!asked[2].contains("if-") && !asked[3].contains("if-"), "{asked:?}");
+    has(3, "if-none-match: *\r\n");
+    assert!(!asked[2].contains("if-"), "{asked:?}");
 }
 
 #[tokio::test]
@@ -256,26 +257,95 @@ async fn a_passing_failure_is_passed() {
     assert_eq!(storage.asked().len(), 3);
 }
 
+/// What a request is, and under which condition.
+fn brief(request: &str) -> String {
+    let method = request.split(' ').next().unwrap_or_default();
+    let condition = request.lines().find(|line| line.starts_with("if-")).unwrap_or("-");
+    format!("{method} {condition}")
+}
+
+const BEHIND: &str = "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 1\r\ncontent-length: 0\r\n\r\n";
+const AHEAD: &str = "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 50\r\ncontent-length: 0\r\n\r\n";
+
 #[tokio::test]
 async fn a_checkpoint_names_the_version_that_it_replaces_so_that_one_that_is_late_replaces_nothing_newer() {
-    let script = &[Act::Say(OK), Act::Status("412 ConditionNotMet"), Act::Say(OK), Act::Say(OK)];
+    let script = &[Act::Say(OK), Act::Status("412 ConditionNotMet"), Act::Say(BEHIND), Act::Say(OK)];
     let storage = Scripted::start(script).await;
     let store = storage.store();
     for number in [1, 2] {
         store.update_checkpoint(&group(), &Checkpoint::new("0", "1", number)).await.unwrap();
     }
-    let asked = storage.asked();
-    let has = |number: usize, method: &str, is_conditional: bool| {
-        let request = asked[number].to_lowercase();
-        assert!(request.starts_with(method), "{request}");
-        assert_eq!(request.contains("if-match: \""), is_conditional, "{request}");
-    };
-    has(0, "put", false);
+    let asked: Vec<String> = storage.asked().iter().map(|request| brief(request)).collect();
     // Somebody else has written since: who lives looks what is there, and replaces that.
-    has(1, "put", true);
-    has(2, "head", false);
-    has(3, "put", true);
-    assert_eq!(asked.len(), 4);
+    assert_eq!(asked, ["PUT -", "PUT if-match: \"0x8D1\"", "HEAD -", "PUT if-match: \"0x8D2\""]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_others_have_left_behind_meanwhile_does_not_put_the_group_back() {
+    let script = &[
+        Act::Say(OK),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(AHEAD),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(AHEAD),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(AHEAD),
+        Act::Say(OK),
+    ];
+    let storage = Scripted::start(script).await;
+    let store = storage.store();
+    for number in [1, 2, 3, 51] {
+        store.update_checkpoint(&group(), &Checkpoint::new("0", "1", number)).await.unwrap();
+    }
+    let asked: Vec<String> = storage.asked().iter().map(|request| brief(request)).collect();
+    // Having looked is no leave to go back the next time.
+    let known = "PUT if-match: \"0x8D1\"";
+    let found = "PUT if-match: \"0x8D2\"";
+    assert_eq!(asked, ["PUT -", known, "HEAD -", known, "HEAD -", known, "HEAD -", found]);
+}
+
+#[tokio::test]
+async fn whoever_has_looked_may_go_back() {
+    const BLOBS: &str = "<EnumerationResults><Blobs>\
+        <Blob><Name>contoso.servicebus.windows.net/orders/$default/checkpoint/0</Name><Properties><Etag>7</Etag></Properties><Metadata><offset>9</offset><sequencenumber>50</sequencenumber></Metadata></Blob>\
+        </Blobs></EnumerationResults>";
+    let storage = Scripted::start(&[Act::Xml(BLOBS), Act::Say(OK)]).await;
+    let store = storage.store();
+    store.list_checkpoints(&group()).await.unwrap();
+    store.update_checkpoint(&group(), &Checkpoint::new("0", "1", 2)).await.unwrap();
+    assert_eq!(brief(&storage.asked()[1]), "PUT if-match: \"7\"");
+}
+
+#[tokio::test]
+async fn the_first_checkpoint_of_a_partition_does_not_replace_one_that_was_written_meanwhile() {
+    const NONE: Act = Act::Xml("<EnumerationResults/>");
+    let there = Act::Status("409 BlobAlreadyExists");
+    let script: &'static [Act] = Box::leak(Box::new([NONE, there, Act::Say(AHEAD)]));
+    let storage = Scripted::start(script).await;
+    let store = storage.store();
+    store.list_checkpoints(&group()).await.unwrap();
+    store.update_checkpoint(&group(), &Checkpoint::new("0", "1", 2)).await.unwrap();
+    let asked: Vec<String> = storage.asked().iter().map(|request| brief(request)).collect();
+    assert_eq!(asked, ["GET -", "PUT if-none-match: *", "HEAD -"]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_others_write_all_the_time_is_given_up_and_may_be_tried_again() {
+    let script = &[
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(BEHIND),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(BEHIND),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(BEHIND),
+        Act::Status("412 ConditionNotMet"),
+        Act::Say(BEHIND),
+    ];
+    let storage = Scripted::start(script).await;
+    let error =
+        storage.store().update_checkpoint(&group(), &Checkpoint::new("0", "1", 2)).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("others wrote the checkpoint"), "{error}");
+    assert_eq!(storage.asked().len(), 8);
 }
 
 #[tokio::test]
