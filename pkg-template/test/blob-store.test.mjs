@@ -248,8 +248,50 @@ test("what is written is to the letter what the official clients write", async (
     ["/ownership/0", null, { "x-ms-meta-ownerid": "me", "if-none-match": "*", "x-ms-blob-type": "BlockBlob" }],
     ["/ownership/1", "metadata", { "x-ms-meta-ownerid": "", "if-match": '"0x8D1"' }],
     ["/checkpoint/0", "metadata", { "x-ms-meta-offset": "4096", "x-ms-meta-sequencenumber": "17" }],
-    ["/checkpoint/0", null, { "x-ms-meta-offset": "4096", "x-ms-meta-sequencenumber": "17", "x-ms-blob-type": "BlockBlob" }],
+    ["/checkpoint/0", null, { "x-ms-meta-offset": "4096", "x-ms-meta-sequencenumber": "17", "if-none-match": "*", "x-ms-blob-type": "BlockBlob" }],
   ]);
+});
+
+/** Answers of a checkpoint's blob. */
+const written = () => new Response(null, { status: 200, headers: { etag: '"0x8D1"' } });
+const refused = (status, code) => () => new Response(null, { status, headers: { "x-ms-error-code": code } });
+const changed = refused(412, "ConditionNotMet");
+const found = (sequenceNumber) => () => new Response(null, { headers: { etag: '"0x8D2"', "x-ms-meta-sequencenumber": `${sequenceNumber}` } });
+
+/** What was asked when these checkpoints were written to a storage that answers so. */
+async function asked(answers, numbers, prepare = async () => undefined) {
+  const { store, requests } = answered((_, number) => answers[number - 1]());
+  await prepare(store);
+  for (const number of numbers) await store.updateCheckpoint(read("0", `${number}`, number));
+  return requests.map(({ method, headers }) => `${method} ${headers["if-match"] ?? headers["if-none-match"] ?? "-"}`);
+}
+
+test("a checkpoint names the version that it replaces, so that one that is late replaces nothing newer", async () => {
+  // Somebody else has written since: who lives looks what is there, and replaces that.
+  assert.deepEqual(await asked([written, changed, found(1), written], [1, 2]), ["PUT -", 'PUT "0x8D1"', "HEAD -", 'PUT "0x8D2"']);
+});
+
+test("a checkpoint that others have left behind meanwhile does not put the group back", async () => {
+  const answers = [written, changed, found(50), changed, found(50), changed, found(50), written];
+  // Having looked is no leave to go back the next time.
+  const [known, ahead] = ['PUT "0x8D1"', 'PUT "0x8D2"'];
+  assert.deepEqual(await asked(answers, [1, 2, 3, 51]), ["PUT -", known, "HEAD -", known, "HEAD -", known, "HEAD -", ahead]);
+});
+
+test("whoever has looked may go back", async () => {
+  const there = listing([`${PREFIX}/checkpoint/0`, { offset: "50", sequencenumber: "50" }, '"7"']);
+  assert.deepEqual(await asked([there, written], [2], (store) => store.listCheckpoints(...GROUP)), ["GET -", 'PUT "7"']);
+});
+
+test("the first checkpoint of a partition does not replace one that was written meanwhile", async () => {
+  const answers = [listing(), refused(409, "BlobAlreadyExists"), found(50)];
+  assert.deepEqual(await asked(answers, [2], (store) => store.listCheckpoints(...GROUP)), ["GET -", "PUT *", "HEAD -"]);
+});
+
+test("a checkpoint that others write all the time is given up, and may be tried again", async () => {
+  const { store, requests } = answered((_, number) => (number % 2 === 1 ? changed() : found(1)()));
+  await assert.rejects(store.updateCheckpoint(read("0", "2", 2)), (error) => ours("server-busy", /others wrote the checkpoint/)(error) && error.retryable);
+  assert.equal(requests.length, 8);
 });
 
 test("a busy storage is asked again, a silent one is given up on, and a refusal is told at once", async () => {

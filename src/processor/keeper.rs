@@ -45,7 +45,12 @@ impl Keeper {
         policy: AutoCheckpoint,
         last: Option<Checkpoint>,
     ) -> Arc<Self> {
-        let state = State { progress: Progress::new(policy, last.clone()), stored: last, turns: 0, is_elsewhere: false };
+        let state = State {
+            progress: Progress::new(policy, last.clone()),
+            stored: last,
+            turns: 0,
+            is_elsewhere: false,
+        };
         let (state, turn) = (Mutex::new(state), futures::lock::Mutex::new(()));
         Arc::new(Keeper { lease, store, board, is_never: policy.is_never(), state, turn })
     }

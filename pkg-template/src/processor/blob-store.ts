@@ -4,7 +4,8 @@ import type { RetryOptions, TokenCredential, TokenProvider } from "../options.js
 import { type Answered, type Call, Caller, type Limits } from "./blob/call.js";
 import { type Access, connected, type Container, entrusted, named, signed } from "./blob/container.js";
 import { httpTime, type Item, page, unquoted } from "./blob/listing.js";
-import { checkpointHeaders, checkpointOf, type Kind, nameOf, OWNER, ownerHeaders, ownershipOf, prefixOf } from "./blob/records.js";
+import { checkpointHeaders, checkpointOf, type Kind, nameOf, OWNER, ownerHeaders, ownershipOf, prefixOf, SEQUENCE_NUMBER } from "./blob/records.js";
+import { Versions, type Version } from "./blob/versions.js";
 import { type Checkpoint, type CheckpointStore, hasNumber, type PartitionOwnership, type PartitionPlace, type RecordFailure, type StoreOptions } from "./checkpoint.js";
 import { checkedClaims, failed, groupOf, keyOf, place } from "./rules.js";
 
@@ -25,6 +26,8 @@ export interface BlobOptions {
 const AT_ONCE = 16;
 /** As many blobs a page as storage gives. */
 const PAGE = 5000;
+/** How often a checkpoint is tried in place of a version that somebody else has just written. */
+const WRITES = 4;
 const OPTIONS: Record<string, Rule> = { retry: "object", readNamesInOtherCases: "boolean", fetch: "function" };
 const RETRY: Record<string, Rule> = {
   maxAttempts: atLeastOne,
@@ -46,6 +49,7 @@ const RETRIES = { maxAttempts: 4, baseDelayMs: 250, maxDelayMs: 5000, jitter: 0.
 export class BlobCheckpointStore implements CheckpointStore {
   readonly #caller: Caller;
   readonly #readsOtherCases: boolean;
+  readonly #versions = new Versions();
 
   private constructor({ container, access }: { container: Container; access: Access }, given: BlobOptions | undefined) {
     const { retry, readNamesInOtherCases = false, fetch } = checkedOptions(given, OPTIONS, "a BlobCheckpointStore");
@@ -121,7 +125,7 @@ export class BlobCheckpointStore implements CheckpointStore {
 
   async listCheckpoints(namespace: string, eventHub: string, consumerGroup: string, options?: StoreOptions): Promise<Checkpoint[]> {
     const group = [namespace, eventHub, consumerGroup] as const;
-    const all = await this.#records("checkpoint", group, true, checkpointOf, options);
+    const all = await this.#records("checkpoint", group, true, checkpointOf, options, (prefix, items) => this.#versions.listed(prefix, items));
     if (!this.#readsOtherCases || group.join() === groupOf(...group).join()) return all;
     const merged = new Map(all.map((checkpoint) => [checkpoint.partitionId, checkpoint]));
     for (const other of await this.#records("checkpoint", group, false, checkpointOf, options)) {
@@ -134,11 +138,27 @@ export class BlobCheckpointStore implements CheckpointStore {
   async updateCheckpoint(checkpoint: Checkpoint, options?: StoreOptions): Promise<void> {
     const limits = this.#caller.limits(options);
     const [headers, blob] = [checkpointHeaders(checkpoint), nameOf("checkpoint", keyOf(checkpoint))];
-    // Changing what is there costs less than replacing it where storage keeps old versions.
-    const change: Call = { method: "PUT", blob, query: [["comp", "metadata"]], headers, expected: ["BlobNotFound"] };
-    const { code } = await this.#caller.call(change, limits);
-    if (code === undefined) return;
-    await this.#caller.call({ method: "PUT", blob, headers: { ...headers, "x-ms-blob-type": "BlockBlob" } }, limits);
+    let known = this.#versions.of(blob);
+    for (let writes = 0; writes < WRITES; writes++) {
+      const { code, headers: answer } = await this.#caller.call(writeCall(blob, headers, known), limits);
+      if (code === undefined) {
+        this.#versions.note(blob, answer.get("etag"));
+        return;
+      }
+      const found = code === "BlobNotFound" ? undefined : await this.#look(blob, limits);
+      // What is known stays known: who writes nothing must not put the next one in place of it.
+      if (found !== undefined && hasNumber(checkpoint) && checkpoint.sequenceNumber < found.sequenceNumber) return;
+      known = found?.etag ?? null;
+    }
+    throw new EventHubsError("server-busy", `others wrote the checkpoint of partition '${checkpoint.partitionId}' each time`, { retryable: true });
+  }
+
+  /** The version of a checkpoint's blob and the sequence number in it (`NaN` when there is none to be understood), if there is one. */
+  async #look(blob: string, limits: Limits): Promise<{ etag: string; sequenceNumber: number } | undefined> {
+    const answered = await this.#caller.call({ method: "HEAD", blob, expected: ["BlobNotFound"] }, limits);
+    if (answered.code !== undefined) return undefined;
+    const text = answered.headers.get(SEQUENCE_NUMBER)?.trim() ?? "";
+    return { etag: this.#etag(answered), sequenceNumber: text === "" ? NaN : Number(text) };
   }
 
   async #claim(claim: PartitionOwnership, limits: Limits): Promise<PartitionOwnership | undefined> {
@@ -167,14 +187,15 @@ export class BlobCheckpointStore implements CheckpointStore {
   }
 
   /** What was claimed, with the version that storage gave it. */
-  #version(claim: PartitionOwnership, { headers }: Answered): PartitionOwnership {
+  #version(claim: PartitionOwnership, answered: Answered): PartitionOwnership {
+    const time = httpTime(answered.headers.get("last-modified"));
+    return { ...place(claim), ownerId: claim.ownerId, etag: this.#etag(answered), ...(time !== undefined && { lastModifiedTimeInMs: time }) };
+  }
+
+  #etag({ headers }: Answered): string {
     const etag = headers.get("etag");
-    if (etag === null) {
-      const why = "answered without an etag; in a page, its CORS rules have to expose all headers";
-      throw new EventHubsError("protocol", `the storage at ${named(this.#caller.container)} ${why}`);
-    }
-    const time = httpTime(headers.get("last-modified"));
-    return { ...place(claim), ownerId: claim.ownerId, etag: unquoted(etag), ...(time !== undefined && { lastModifiedTimeInMs: time }) };
+    if (etag !== null) return unquoted(etag);
+    throw this.#wrong("answered without an etag; in a page, its CORS rules have to expose all headers");
   }
 
   async #records<R extends PartitionPlace>(
@@ -183,11 +204,14 @@ export class BlobCheckpointStore implements CheckpointStore {
     isFolded: boolean,
     read: (item: Item, where: PartitionPlace) => R | RecordFailure,
     options: StoreOptions | undefined,
+    seen: (prefix: string, items: readonly Item[]) => void = () => undefined,
   ): Promise<R[]> {
     const prefix = prefixOf(kind, isFolded ? groupOf(...group) : group);
     const [fullyQualifiedNamespace, eventHubName, consumerGroup] = group;
     const records: R[] = [];
-    for (const [item, partitionId] of await this.#list(prefix, this.#caller.limits(options))) {
+    const listed = await this.#list(prefix, this.#caller.limits(options));
+    seen(prefix, listed.map(([item]) => item));
+    for (const [item, partitionId] of listed) {
       const record = read(item, { fullyQualifiedNamespace, eventHubName, consumerGroup, partitionId });
       if ("error" in record) failed(record, options);
       else records.push(record);
@@ -231,4 +255,13 @@ export class BlobCheckpointStore implements CheckpointStore {
   #wrong(why: string): EventHubsError {
     return new EventHubsError("protocol", `the storage at ${named(this.#caller.container)} ${why}`);
   }
+}
+
+/** Writes a checkpoint in place of what is known to be there. */
+function writeCall(blob: string, headers: Record<string, string>, known: Version): Call {
+  const call = { method: "PUT", blob, expected: ["BlobNotFound", "ConditionNotMet", "BlobAlreadyExists"] } as const;
+  if (known === null) return { ...call, headers: { ...headers, "if-none-match": "*", "x-ms-blob-type": "BlockBlob" } };
+  // Changing what is there costs less than replacing it where storage keeps old versions.
+  const query = [["comp", "metadata"]] as const;
+  return { ...call, query, headers: known === undefined ? headers : { ...headers, "if-match": `"${known}"` } };
 }

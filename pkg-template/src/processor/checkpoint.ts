@@ -73,7 +73,11 @@ export interface CheckpointStore {
   claimOwnership(claims: PartitionOwnership[], options?: StoreOptions): Promise<PartitionOwnership[]>;
   /** How far each partition was read. */
   listCheckpoints(namespace: string, eventHub: string, consumerGroup: string, options?: StoreOptions): Promise<Checkpoint[]>;
-  /** Puts a checkpoint in place of the partition's former one, whatever that says. */
+  /**
+   * Puts a checkpoint in place of the partition's former one, whatever that says. A store that can tell leaves the former one where somebody
+   * else has written it, further on, since this store was told of it last, by a listing or by writing itself: so nobody who is late puts a
+   * group back, and whoever wants to go back looks first.
+   */
   updateCheckpoint(checkpoint: Checkpoint, options?: StoreOptions): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import type { ConsumerClient } from "../consumer.js";
 import type { EventHubsError } from "../error.js";
 import { invalid, options, wrong } from "../internal/check.js";
 import { Bell, pause } from "../internal/pause.js";
-import { now } from "../internal/tasks.js";
+import { now, Timer } from "../internal/tasks.js";
 import { claims } from "./balance.js";
 import { type Answer, GroupStore } from "./caller.js";
 import type { CheckpointStore, PartitionOwnership, RecordFailure } from "./checkpoint.js";
@@ -22,6 +22,7 @@ import {
   settings,
 } from "./options.js";
 import { type Host, Partition } from "./partition.js";
+import { Pulse } from "./pulse.js";
 import { Sightings } from "./sightings.js";
 
 /** What a wake-up waits for others that come with it. */
@@ -55,6 +56,8 @@ export class EventProcessor<T = Uint8Array> {
   readonly #store: GroupStore;
   readonly #how: Settings<T>;
   readonly #sightings = new Sightings();
+  readonly #pulse: Pulse;
+  #pulseTimer: Timer | undefined;
   readonly #owned = new Map<string, Partition<T>>();
   /** Partitions that were given up on purpose, and until when they are left alone. */
   readonly #leftAlone = new Map<string, number>();
@@ -83,6 +86,7 @@ export class EventProcessor<T = Uint8Array> {
     if (lacks.length > 0) throw invalid(`a checkpoint store has four methods; this one lacks ${lacks.join(", ")}`);
     this.#how = settings(given);
     this.id = this.#how.processorId;
+    this.#pulse = new Pulse(this.#how.loadBalancingIntervalMs);
     this.#consumer = consumer;
     const { namespace, eventHub, consumerGroup } = consumer;
     this.#store = new GroupStore(store, { namespace, eventHub, consumerGroup }, this.#how.storeTimeoutMs);
@@ -176,12 +180,14 @@ export class EventProcessor<T = Uint8Array> {
     this.#error = error;
     this.#host = {
       ...{ consumer: this.#consumer, store: this.#store, how: this.#how, ...handlers },
+      wokenAt: () => this.#beat(),
       report: (operation, error, partitionId) => this.#report(operation, error, partitionId),
       giveUp: (partition, reason) => this.#giveUp(partition, reason),
     };
     const abort = (): void => void this.stop();
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
+    this.#keepTime();
     this.#loop = this.#run(this.#host).finally(() => signal?.removeEventListener("abort", abort));
   }
 
@@ -205,6 +211,31 @@ export class EventProcessor<T = Uint8Array> {
   #wake(): void {
     this.#isWoken = true;
     this.#bell.ring();
+  }
+
+  #keepTime(): void {
+    this.#beat();
+    this.#pulseTimer = Timer.start(() => this.#keepTime(), this.#pulse.everyMs);
+  }
+
+  /** Looks at the clocks. When it was noticed last that the process had stood still; the store is then asked whose everything is. */
+  #beat(): number {
+    if (this.#pulse.beat({ now: now(), unix: Date.now() })) {
+      if (this.#stopped === undefined) this.#wake();
+      else void this.#confirm();
+    }
+    return this.#pulse.wokenAt;
+  }
+
+  /** Renews what is still worked on while the processor stops, so that last checkpoints may be written. */
+  async #confirm(): Promise<void> {
+    const startedAt = now();
+    await this.#attempt("claim-ownership", async () => {
+      const { records } = await this.#store.listOwnership();
+      const ours = [...records.values()].filter(({ partitionId, ownerId }) => ownerId === this.id && this.#owned.has(partitionId));
+      const won = await this.#store.claim(ours.map(({ partitionId, etag }) => ({ partitionId, etag })), this.id);
+      for (const record of won.records.values()) this.#owned.get(record.partitionId)?.renewed(startedAt, record);
+    });
   }
 
   /** Looks who owns what, renews, claims, and begins or ends reading. False when something failed. */
@@ -331,7 +362,9 @@ export class EventProcessor<T = Uint8Array> {
     this.#bell.ring();
     await this.#loop;
     const all = [...this.#owned.values()];
+    if (all.some((partition) => !partition.isSure)) await this.#confirm();
     await Promise.all(all.map((partition) => partition.end("shutdown")));
+    this.#pulseTimer?.stop();
     this.#owned.clear();
     if (this.#host !== undefined) await this.#release(all);
     this.#unwatch();

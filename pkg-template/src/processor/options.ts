@@ -116,7 +116,8 @@ export interface PartitionContext {
   seek(position: StartPosition): void;
   /**
    * Writes a checkpoint: whoever processes this partition next begins behind the event. It only ever goes forward: at an event that is not
-   * ahead of the last one written (since the last {@link seek}) there is nothing to do.
+   * ahead of the last one written (since the last {@link seek}) there is nothing to do. In a process that stood still for a while (a frozen
+   * page, a machine that slept) it waits until the store has confirmed that the partition is still this processor's.
    *
    * @throws EventHubsError `ownership-lost` when the partition is another's by now, and whatever the store fails with.
    */
@@ -151,7 +152,10 @@ export type ErrorHandler = (error: unknown, context: ErrorContext) => void | Pro
 
 /** What a processor calls. */
 export interface ProcessorHandlers<T = Uint8Array> {
-  /** Takes events. The next ones of the partition follow when it is done. */
+  /**
+   * Takes events. The next ones of the partition follow when it is done. Whatever happens to the partition, what runs already is not
+   * stopped: look at `partition.signal`.
+   */
   process(events: ReceivedEvent<T>[], partition: PartitionContext): void | Promise<void>;
   /** Called before a partition is read. May say where to start when there is no checkpoint. */
   initialize?(partition: PartitionContext): void | StartPosition | Promise<void | StartPosition>;

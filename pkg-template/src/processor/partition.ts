@@ -22,6 +22,8 @@ export interface Host<T> {
   readonly process: ProcessorHandlers<T>["process"] | undefined;
   readonly initialize: ProcessorHandlers<T>["initialize"];
   readonly close: ProcessorHandlers<T>["close"];
+  /** When it was noticed last that the process had stood still. */
+  wokenAt(): number;
   report(operation: ProcessorOperation, error: unknown, partitionId: string): Promise<void>;
   /** Ends the partition and gives it up. */
   giveUp(partition: Partition<T>, reason: CloseReason): Promise<void>;
@@ -46,12 +48,16 @@ export class Partition<T> implements PartitionReader<T> {
   readonly #bell = new Bell();
   readonly #abort = new AbortController();
   #progress: Progress;
+  /** The progress since somebody went elsewhere, until the first checkpoint from there. */
+  #soughtWith: Progress | undefined;
   /** Where reading goes on, and how often somebody wanted it elsewhere. */
   #from: StartPosition;
   #turns = 0;
   #stream: EventStream<T> | undefined;
   #failures = 0;
   #isPaused = false;
+  /** When the store was asked that said last that it is owned. */
+  #askedAt = -Infinity;
   /** Goes off when the ownership was not renewed in time. */
   #expiry: Timer | undefined;
   #timer: Timer | undefined;
@@ -110,6 +116,7 @@ export class Partition<T> implements PartitionReader<T> {
     this.#turns += 1;
     this.#handed = undefined;
     this.#progress = new Progress(this.#host.how.autoCheckpoint, undefined);
+    this.#soughtWith = this.#progress;
     this.#bell.ring();
   }
 
@@ -122,9 +129,8 @@ export class Partition<T> implements PartitionReader<T> {
     if (positionBehind(mark) === undefined) throw invalid("a checkpoint needs an event with an offset or a sequence number");
     const progress = this.#progress;
     await this.#inTurn(async () => {
-      if (this.#isLost) throw this.#over();
-      if (!progress.isForward(mark)) return;
-      await this.#host.store.updateCheckpoint(this.partitionId, mark);
+      if (!progress.isForward(mark) && !this.#isLost) return;
+      await this.#put(mark, progress);
       progress.writtenElsewhere(mark);
       this.#bell.ring();
     });
@@ -158,6 +164,7 @@ export class Partition<T> implements PartitionReader<T> {
         let last: ReceivedEvent<T> | undefined;
         try {
           for (const event of batch) {
+            while (!this.isSure && this.#reason === undefined) await this.#bell.wait();
             // Somebody wants to go on elsewhere.
             if (turns !== this.#turns || this.#reason !== undefined) break;
             last = event;
@@ -195,11 +202,22 @@ export class Partition<T> implements PartitionReader<T> {
 
   /** The ownership was claimed or renewed by a call that was made at this time. @internal */
   renewed(at: number, { isAlive }: PartitionOwnership): void {
+    const wasSure = this.isSure;
+    this.#askedAt = at;
+    if (!wasSure) this.#bell.ring();
     this.#expiry?.stop();
     // Where the store knows who lives nothing expires, however long a page in the background sleeps.
     if (this.#reason !== undefined || isAlive) return;
     const left = at + this.#host.how.ownershipExpirationMs - now();
     this.#expiry = Timer.start(() => void this.#host.giveUp(this, "ownership-expired"), left);
+  }
+
+  /**
+   * Whether the store has said that it is owned since the process stood still last. While it has not, it may be another's: nothing is handed
+   * out then, and no checkpoint is written. @internal
+   */
+  get isSure(): boolean {
+    return this.#askedAt >= this.#host.wokenAt();
   }
 
   /** Hands out nothing more, waits for what runs, remembers what is done. @internal */
@@ -237,7 +255,7 @@ export class Partition<T> implements PartitionReader<T> {
     const mark = this.#progress.close();
     if (mark === undefined) return;
     try {
-      await this.#inTurn(() => this.#host.store.updateCheckpoint(this.partitionId, mark));
+      await this.#inTurn(() => this.#put(mark, this.#progress));
     } catch (error) {
       await this.#host.report("write-checkpoint", error, this.partitionId);
     }
@@ -342,7 +360,7 @@ export class Partition<T> implements PartitionReader<T> {
   /** Whether events are held back for now. What has ended holds nothing back. */
   #isHindered(): boolean {
     if (this.#reason !== undefined) return false;
-    return this.#isPaused || this.#progress.isHeldUp(now());
+    return this.#isPaused || !this.isSure || this.#progress.isHeldUp(now());
   }
 
   /** How many events lie behind what was processed, or behind where it starts. */
@@ -391,7 +409,7 @@ export class Partition<T> implements PartitionReader<T> {
   async #write(progress: Progress, mark: Mark): Promise<void> {
     try {
       await this.#inTurn(async () => {
-        if (progress.isForward(mark)) await this.#host.store.updateCheckpoint(this.partitionId, mark);
+        if (progress.isForward(mark)) await this.#put(mark, progress);
       });
       this.#failedWrites = 0;
       progress.written();
@@ -401,6 +419,16 @@ export class Partition<T> implements PartitionReader<T> {
     }
     this.#bell.ring();
     this.#remember();
+  }
+
+  /** Writes a checkpoint, once it is certain that the partition is owned. */
+  async #put(mark: Mark, progress: Progress): Promise<void> {
+    while (!this.isSure && !this.#isLost) await this.#bell.wait();
+    if (this.#isLost) throw this.#over();
+    // A store may leave what is ahead and not known here; what is put back on purpose is to be known.
+    if (this.#soughtWith === progress) await this.#host.store.listCheckpoints();
+    await this.#host.store.updateCheckpoint(this.partitionId, mark);
+    if (this.#soughtWith === progress) this.#soughtWith = undefined;
   }
 
   #inTurn<R>(work: () => Promise<R>): Promise<R> {

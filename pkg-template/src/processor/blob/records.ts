@@ -9,6 +9,8 @@ import type { Item } from "./listing.js";
 export type Kind = "ownership" | "checkpoint";
 
 export const OWNER = "x-ms-meta-ownerid";
+const OFFSET = "x-ms-meta-offset";
+export const SEQUENCE_NUMBER = "x-ms-meta-sequencenumber";
 /** What some clients write for a value that they do not have. */
 const ABSENT = ["", "no offset", "none", "null", "undefined"];
 /** Names of blobs have at most so many characters. */
@@ -38,8 +40,8 @@ export function checkpointHeaders(given: Checkpoint): Record<string, string> {
   const { offset, sequenceNumber } = checked(given);
   if (offset !== "" && isAbsent(offset)) throw invalid(`the offset '${offset.slice(0, 40)}' would be read as none`);
   return {
-    "x-ms-meta-offset": metadata("offset", offset),
-    "x-ms-meta-sequencenumber": Number.isNaN(sequenceNumber) ? "" : String(sequenceNumber),
+    [OFFSET]: metadata("offset", offset),
+    [SEQUENCE_NUMBER]: Number.isNaN(sequenceNumber) ? "" : String(sequenceNumber),
   };
 }
 

@@ -264,8 +264,10 @@ fn brief(request: &str) -> String {
     format!("{method} {condition}")
 }
 
-const BEHIND: &str = "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 1\r\ncontent-length: 0\r\n\r\n";
-const AHEAD: &str = "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 50\r\ncontent-length: 0\r\n\r\n";
+const BEHIND: &str =
+    "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 1\r\ncontent-length: 0\r\n\r\n";
+const AHEAD: &str =
+    "HTTP/1.1 200 OK\r\netag: \"0x8D2\"\r\nx-ms-meta-sequencenumber: 50\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
 async fn a_checkpoint_names_the_version_that_it_replaces_so_that_one_that_is_late_replaces_nothing_newer() {
@@ -342,8 +344,7 @@ async fn a_checkpoint_that_others_write_all_the_time_is_given_up_and_may_be_trie
         Act::Say(BEHIND),
     ];
     let storage = Scripted::start(script).await;
-    let error =
-        storage.store().update_checkpoint(&group(), &Checkpoint::new("0", "1", 2)).await.unwrap_err();
+    let error = storage.store().update_checkpoint(&group(), &Checkpoint::new("0", "1", 2)).await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("others wrote the checkpoint"), "{error}");
     assert_eq!(storage.asked().len(), 8);
 }
