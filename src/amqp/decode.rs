@@ -13,6 +13,9 @@ use crate::model::value::{Described, Symbol, Timestamp, Uuid, Value};
 /// How deep lists, maps, arrays and descriptors may nest. Real messages stay below ten.
 const MAX_DEPTH: u8 = 32;
 
+/// How deep a value may nest that is part of a message: its section has a descriptor, and a list or a map around it.
+pub const MAX_NESTING: u8 = MAX_DEPTH - 2;
+
 /// How many elements an array of zero-width values may have: its bytes do not bound it, and a frame has room for
 /// thousands of such arrays.
 pub(super) const MAX_EMPTY_ELEMENTS: usize = 16;

@@ -109,6 +109,23 @@ impl Value {
         }
     }
 
+    /// Whether lists, maps, arrays and descriptors nest in it, itself included, in more than `levels`.
+    pub fn is_deeper_than(&self, levels: u8) -> bool {
+        let Some(below) = levels.checked_sub(1) else {
+            return matches!(self, Value::List(_) | Value::Map(_) | Value::Array(_) | Value::Described(_));
+        };
+        match self {
+            Value::List(items) | Value::Array(items) => items.iter().any(|item| item.is_deeper_than(below)),
+            Value::Map(entries) => {
+                entries.iter().any(|(key, value)| key.is_deeper_than(below) || value.is_deeper_than(below))
+            }
+            Value::Described(described) => {
+                described.descriptor.is_deeper_than(below) || described.value.is_deeper_than(below)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether this is [`Value::Null`].
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -14,6 +14,7 @@ pub use publication::{Numbers, Publication, Stamp, Stored};
 
 use super::annotations::PARTITION_KEY;
 use super::event::EventData;
+use crate::amqp::decode::MAX_NESTING;
 use crate::amqp::encode;
 use crate::amqp::message::{self, Body};
 use crate::error::{Error, ErrorKind};
@@ -95,7 +96,27 @@ fn check(event: &EventData) -> Result<(), Error> {
             )));
         }
     }
+    if let Some(what) = too_deep(event) {
+        return Err(invalid(format!("{what} nests in more than {MAX_NESTING} levels")));
+    }
     Ok(())
+}
+
+/// What in an event nests so deep that readers would not take it.
+fn too_deep(event: &EventData) -> Option<String> {
+    let is_deep = |value: &Value| value.is_deeper_than(MAX_NESTING);
+    let is_body_deep = match event.body() {
+        Body::Empty | Body::Data(_) => false,
+        Body::Sequence(sections) => sections.iter().flatten().any(is_deep),
+        Body::Value(value) => is_deep(value),
+    };
+    if is_body_deep {
+        return Some("the body".to_owned());
+    }
+    let annotations = event.annotations().iter().map(|(name, value)| (name.as_str(), value));
+    let properties = event.application_properties().iter().map(|(name, value)| (name.as_str(), value));
+    let deep = annotations.chain(properties).find(|(_, value)| is_deep(value));
+    deep.map(|(name, _)| format!("'{name}'"))
 }
 
 /// What an encoded event has at least, known without encoding it.

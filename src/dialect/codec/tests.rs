@@ -150,6 +150,27 @@ fn what_amqp_does_not_allow_is_refused() {
 }
 
 #[test]
+fn what_nests_too_deep_to_be_read_is_refused_and_what_does_not_is_read() {
+    let nested = |levels| (0..levels).fold(Value::Int(1), |value, _| Value::List(vec![value]));
+    let each = |value: Value| {
+        [
+            ("the body", EventData::from(Body::Value(value.clone()))),
+            ("the body", EventData::from(Body::Sequence(vec![vec![value.clone()]]))),
+            ("'deep'", EventData::from("").with_property("deep", value.clone())),
+            ("'deep'", EventData::from("").with_annotation("deep", value)),
+        ]
+    };
+    for (_, event) in each(nested(MAX_NESTING)) {
+        assert_eq!(decode_event(&encode_event(&event).unwrap()).unwrap(), event);
+    }
+    for (what, event) in each(nested(MAX_NESTING + 1)) {
+        let error = encode_event(&event).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
 fn the_services_annotations_cannot_be_forged() {
     let event = EventData::from("hi")
         .with_annotation("x-opt-sequence-number", 99_i64)
