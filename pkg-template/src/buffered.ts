@@ -188,7 +188,8 @@ export class BufferedProducerClient {
   outcomes(given?: CallOptions): AsyncIterableIterator<SendOutcome> {
     const { signal } = options(given, CALL, "outcomes");
     const own = { waiting: [] as SendOutcome[], missed: 0, bell: new Bell() };
-    this.#listeners.add(own);
+    // Of one that is closed there is nothing more to be heard.
+    if (!this.#isDropping) this.#listeners.add(own);
     const ring = (): void => own.bell.ring();
     signal?.addEventListener("abort", ring);
     const leave = (): void => {

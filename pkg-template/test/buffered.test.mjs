@@ -57,6 +57,17 @@ test("an idempotent producer stores once what it has to send twice, and another 
   await assert.rejects(second.send("late", { partitionId: "0" }), ours("ownership-lost"));
 });
 
+test("who begins to listen after the end hears that it was the end", async (t) => {
+  const { make } = await setUp(t);
+  const producer = make();
+  const before = producer.outcomes();
+  await (await producer.enqueue("x")).stored;
+  await producer.close();
+  assert.equal((await before.next()).value.error, undefined);
+  assert.ok((await before.next()).done);
+  assert.ok((await producer.outcomes().next()).done);
+});
+
 test("what an idempotent producer cannot do is refused at once", async (t) => {
   const { emulator, producer } = await start(t, HUB);
   const idempotent = producer({ idempotent: true });

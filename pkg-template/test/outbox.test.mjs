@@ -141,6 +141,39 @@ test("a directory that is put back from a copy loses nothing that is new", async
   assert.deepEqual(texts(await stored()), ["a", "b", "c", "d"]);
 });
 
+test("an event that is refused though it is stored takes none that is new with it", async (t) => {
+  const { emulator, outbox: open, stored } = await house(t);
+  const outbox = await open();
+  // Stored, and nobody is told; sent again, and refused. One fault strikes at a time, the oldest first.
+  const lost = emulator.faults.inject({ kind: "lose-ack", then: "drop", entity: "eh1", times: 1 });
+  const refused = emulator.faults.inject({ kind: "detach", condition: "amqp:decode-error", on: "send", entity: "eh1", times: 1 });
+  await outbox.enqueue("a", { partitionId: "0" });
+  await outbox.flush();
+  assert.deepEqual([lost.end(), refused.end(), (await outbox.state()).deadLetters], [1, 1, 1]);
+  await outbox.enqueue("b", { partitionId: "0" });
+  await outbox.flush();
+  assert.deepEqual(texts(await stored()), ["a", "b"]);
+});
+
+test("what a directory names outlives a power cut", async (t) => {
+  const { outbox: open, directory } = await house(t);
+  const files = process.getBuiltinModule("node:fs/promises");
+  const own = files.open;
+  const done = [];
+  t.after(() => (files.open = own));
+  files.open = async (path, flags) => {
+    const file = await own(path, flags);
+    if (path === join(directory, "journal") && flags === "a") done.push("made");
+    if (path === directory) {
+      const sync = file.sync.bind(file);
+      file.sync = () => sync().then(() => void done.push("synchronised"));
+    }
+    return file;
+  };
+  await open();
+  assert.deepEqual(done, ["made", "synchronised"]);
+});
+
 test("an event that can never be sent is told, and holds nobody up", async (t) => {
   const { outbox: open, stored } = await house(t);
   const outbox = await open();

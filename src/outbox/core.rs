@@ -35,9 +35,9 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     next_event: u64,
     next_batch: u64,
-    /// Partitions whose producers are from before. The batch that is under way goes under their numbers, but nothing new: should the
-    /// directory be a copy, or have been put back from one, those numbers may have been used since, and the service would take what is
-    /// new for what it has.
+    /// Partitions of whose producers nobody knows which numbers are used. The batch that is under way goes under their numbers, but
+    /// nothing new, which the service would take for what it has. All that were found in the directory are such: it may be a copy, or
+    /// have been put back from one, and the numbers have been used since.
     pub(super) old_identities: BTreeSet<String>,
     /// Events on their way into the journal, and their bytes.
     coming: (usize, u64),

@@ -8,7 +8,8 @@
 //! - Events with the same partition key are stored in the order in which they were enqueued.
 //! - An event is stored once, also when its acknowledgement is lost or the process is killed before it arrives: events are published
 //!   under numbers, which are on disk before they are used. (Not with [`OutboxOptions::idempotent`] off, nor when a part of the
-//!   journal is damaged or the service has forgotten the producer; both are told.)
+//!   journal is damaged or the service has forgotten the producer; both are told. A directory that is put back from a copy sends
+//!   again what waited in it then.)
 //! - It does not grow without bound: [`OutboxOptions`] says how many events and bytes wait at most, and what becomes of those that
 //!   find no room.
 //! - Nothing stops silently: [`Outbox::state`] tells what waits, for how long, and why.

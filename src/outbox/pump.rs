@@ -16,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use super::core::Core;
 use super::journal::Urgency;
 use super::ledger::Identity;
-use super::record::{Batch, Record};
+use super::record::{Batch, Entry, Record};
 use super::wire::{Fate, Wire, fate};
 use crate::dialect::codec::decode_event;
 use crate::error::{Error, ErrorKind};
@@ -175,8 +175,13 @@ impl Pump {
             let (core, of_lane) = (core.clone(), format!("no partition {}", entry.id));
             // On the side: the disk must not hold up the others.
             self.lanes.push(Box::pin(async move {
-                if let Err(error) = core.bury(entry, &error).await {
+                let mut failed = 0;
+                while let Err(error) = core.bury(entry.clone(), &error).await {
+                    failed += 1;
                     note(&core, error);
+                    if unless_closing(&core, pause(failed)).await.is_none() {
+                        break;
+                    }
                 }
                 of_lane
             }));
@@ -241,15 +246,14 @@ async fn step(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<bool, Er
         Fate::Refused => {
             let entry = core.lock().ledger.entry(batch.events[0]).cloned();
             dissolve(core, &batch, true).await?;
-            core.lock().queues.entry(partition.to_owned()).or_default().pop_front();
             if let Some(entry) = entry {
-                core.bury(entry, &error).await?;
+                bury_first(core, partition, entry, &error).await?;
             }
             Ok(true)
         }
         Fate::Renews => {
             dissolve(core, &batch, false).await?;
-            renew(core, wire, partition).await?;
+            core.lock().old_identities.insert(partition.to_owned());
             Err(error)
         }
     }
@@ -288,13 +292,11 @@ async fn begin(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Option<
                     let (size, limit) = (entry.event.len(), encoded.max_size());
                     let message = format!("it is {size} bytes when encoded, a batch may have {limit}");
                     hopeless = Some((entry.clone(), Error::new(ErrorKind::MessageTooLarge, message)));
-                    queue.pop_front();
                     break;
                 }
                 Err(_) if !events.is_empty() => break,
                 Err(error) => {
                     hopeless = Some((entry.clone(), error));
-                    queue.pop_front();
                     break;
                 }
             }
@@ -306,7 +308,7 @@ async fn begin(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Option<
         }
     }
     if let Some((entry, error)) = hopeless {
-        core.bury(entry, &error).await?;
+        bury_first(core, partition, entry, &error).await?;
         return Ok(None);
     }
     if events.is_empty() {
@@ -337,6 +339,21 @@ async fn encoded_again(core: &Core, wire: &Wire, batch: &Batch) -> Result<Option
 async fn dissolve(core: &Arc<Core>, batch: &Batch, alone: bool) -> Result<(), Error> {
     core.record(vec![Record::Dissolved { batch: batch.number, alone }], Urgency::Always).await?;
     wait_again(core, &batch.partition, &batch.events);
+    Ok(())
+}
+
+/// Puts the event that is in front of its partition's others with the dead letters.
+///
+/// Should the service have it after all, the acknowledgement of an earlier attempt having been lost, then it has it under a number that
+/// the event behind it would get, which would vanish as one that the service knows: so what comes gets numbers of another producer.
+async fn bury_first(core: &Arc<Core>, partition: &str, entry: Entry, reason: &Error) -> Result<(), Error> {
+    let id = entry.id;
+    core.bury(entry, reason).await?;
+    let mut state = core.lock();
+    state.old_identities.insert(partition.to_owned());
+    if let Some(queue) = state.queues.get_mut(partition).filter(|queue| queue.front() == Some(&id)) {
+        queue.pop_front();
+    }
     Ok(())
 }
 

@@ -154,6 +154,18 @@ async fn what_is_aborted_says_so_to_everybody() {
 }
 
 #[test]
+async fn who_begins_to_listen_after_the_end_hears_that_it_was_the_end() {
+    let running = start().await;
+    let producer = buffered(&running, quick());
+    let mut before = producer.outcomes();
+    soon(soon(producer.enqueue("x")).await.unwrap()).await.unwrap();
+    soon(producer.close()).await.unwrap();
+    assert!(soon(before.next()).await.is_some_and(|outcome| outcome.error.is_none()));
+    assert!(soon(before.next()).await.is_none());
+    assert!(soon(producer.outcomes().next()).await.is_none());
+}
+
+#[test]
 async fn events_that_cannot_be_stored_are_given_back_to_whoever_listens() {
     let mut running = start().await;
     let one_try = RetryOptions { max_attempts: 1, ..impatient() };

@@ -1,6 +1,8 @@
 //! What has no counterpart in JavaScript, where there is always one event loop, and it ends with the program.
 
-use eventhubs::{ErrorKind, ProducerClient};
+use std::time::Duration;
+
+use eventhubs::{BufferedOptions, BufferedProducerClient, ErrorKind, ProducerClient};
 
 use crate::support::{soon, start};
 
@@ -38,6 +40,25 @@ fn a_client_survives_the_runtime_that_it_ran_on() {
         }
     }));
     again.unwrap();
+    drop(producer);
+    drop(running);
+}
+
+#[test]
+fn events_that_wait_in_a_buffer_are_given_up_with_the_runtime_that_would_have_sent_them() {
+    let first = tokio::runtime::Runtime::new().unwrap();
+    let second = tokio::runtime::Runtime::new().unwrap();
+    let running = second.block_on(start());
+    let options = BufferedOptions { max_wait_time: Duration::from_secs(3600), ..BufferedOptions::default() };
+    let producer = BufferedProducerClient::new(running.producer(), options).unwrap();
+    let lost = first.block_on(soon(producer.enqueue("one"))).unwrap();
+    first.shutdown_background();
+    assert_eq!(second.block_on(soon(lost)).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(producer.total_buffered_event_count(), 0);
+    // What comes later is sent by the runtime that it comes from.
+    let kept = second.block_on(soon(producer.enqueue("two"))).unwrap();
+    second.block_on(soon(producer.flush())).unwrap();
+    second.block_on(soon(kept)).unwrap();
     drop(producer);
     drop(running);
 }

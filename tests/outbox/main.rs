@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use eventhubs::emulator::{Emulator, EmulatorConfig, Fault, On};
 use eventhubs::model::partition::for_key;
-use eventhubs::outbox::{Outbox, OutboxOptions, WhenFull};
+use eventhubs::outbox::{Outbox, OutboxOptions, OutboxState, WhenFull};
 use eventhubs::{ClientBuilder, ErrorKind, EventData, ProducerClient, RetryOptions, SendOptions};
 use reading::{Read, read_all};
 
@@ -176,6 +176,42 @@ async fn one_rejected_event_of_a_batch_does_not_take_the_others_with_it() {
     let letters = outbox.dead_letters().unwrap();
     assert_eq!((letters.len(), &letters[0].event), (1, &EventData::from("0").with_partition_key("k")));
     assert_eq!(letters[0].code, "rejected");
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_though_it_is_stored_takes_none_that_is_new_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(config()).await.unwrap();
+    let outbox = open(directory.path(), &emulator, options()).await;
+    // Stored, and nobody is told; sent again, and refused. One fault strikes at a time, the oldest first.
+    let lost = emulator.faults().inject(Fault::lose_ack().then_drop().on_entity(HUB).once()).unwrap();
+    let refusal = Fault::detach("amqp:decode-error").on(On::Send).on_entity(HUB);
+    let refused = emulator.faults().inject(refusal.once()).unwrap();
+    outbox.enqueue_with("a", SendOptions::to_partition("0")).await.unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    assert_eq!((lost.hits(), refused.hits(), outbox.state().dead_letters), (1, 1, 1));
+    outbox.enqueue_with("b", SendOptions::to_partition("0")).await.unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    assert_eq!(texts(&read_all(&emulator.connection_string()).await), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_laid_with_the_dead_letters_waits_until_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(config()).await.unwrap();
+    let outbox = open(directory.path(), &emulator, options()).await;
+    // No file can be written under this name.
+    let letters = directory.path().join("dead-letters");
+    std::fs::create_dir(&letters).unwrap();
+    outbox.enqueue_with("x".repeat(2 << 20), SendOptions::to_partition("0")).await.unwrap();
+    outbox.enqueue_with("nowhere", SendOptions::to_partition("77")).await.unwrap();
+    let says_so =
+        |state: OutboxState| state.last_error.is_some_and(|error| error.message().contains("dead-letters"));
+    becomes("the failure", || says_so(outbox.state())).await;
+    assert_eq!(outbox.state().waiting_events, 2);
+    std::fs::remove_dir(&letters).unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    assert_eq!((outbox.state().dead_letters, outbox.state().waiting_events), (2, 0));
 }
 
 #[tokio::test]

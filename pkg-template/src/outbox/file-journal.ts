@@ -48,8 +48,6 @@ export class FileJournal implements Journal {
   readonly #events = new Map<number, Kept>();
   readonly #batches = new Map<string, KeptBatch>();
   readonly #identities = new Map<string, Identity>();
-  /** Partitions whose identity ends with the batch that is under way. */
-  readonly #old = new Set<string>();
   #letters: Letter[] = [];
   #droppedLetters = 0;
   #last = 0;
@@ -219,6 +217,7 @@ export class FileJournal implements Journal {
       await writeAll(file, bytes, 0);
       await file.sync();
       await this.#files.rename(beside, `${this.place}/journal`);
+      await this.#syncNames();
     } catch (error) {
       await file.close();
       throw error;
@@ -227,6 +226,13 @@ export class FileJournal implements Journal {
     this.#file = file;
     this.#length = bytes.byteLength;
     await old?.close();
+  }
+
+  /** What the directory says outlives a power cut. Where directories cannot be synchronised, renaming is what there is. */
+  async #syncNames(): Promise<void> {
+    const directory = await this.#files.open(this.place, "r").catch(() => undefined);
+    await directory?.sync().catch(() => undefined);
+    await directory?.close().catch(() => undefined);
   }
 
   #record(change: Change): Uint8Array {
@@ -253,7 +259,6 @@ export class FileJournal implements Journal {
       case "done":
         this.#batches.delete(change.batch.partition);
         for (const id of change.batch.events) this.#remove(id);
-        if (this.#old.delete(change.batch.partition)) this.#identities.delete(change.batch.partition);
         break;
       case "dissolve": {
         this.#batches.delete(change.batch.partition);
@@ -331,6 +336,7 @@ export class FileJournal implements Journal {
     const path = `${this.place}/journal`;
     // Made when it is missing, and never emptied.
     await (await this.#files.open(path, "a")).close();
+    await this.#syncNames();
     const file = await this.#files.open(path, "r+");
     this.#file = file;
     const bytes = await readAll(file);
@@ -341,12 +347,6 @@ export class FileJournal implements Journal {
     }
     this.#length = end;
     this.#hasRest = end < bytes.byteLength;
-    // Producers from before: the batch that is under way goes under their numbers, but nothing new. Should the directory be a copy, or have been put back
-    // from one, those numbers may have been used since, and the service would take what is new for what it has.
-    for (const partition of [...this.#identities.keys()]) {
-      if (this.#batches.has(partition)) this.#old.add(partition);
-      else this.#identities.delete(partition);
-    }
     if (!isDamaged && !this.#hasRest) return;
     if (isDamaged) {
       // The news that numbers were used may be among what is missing.

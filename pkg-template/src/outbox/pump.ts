@@ -32,6 +32,8 @@ export interface Told {
 
 interface Lane {
   readonly queue: Kept[];
+  /** The batch that is under way, as the journal has it. */
+  under: KeptBatch | undefined;
   isBusy: boolean;
 }
 
@@ -48,6 +50,12 @@ export class Pump {
   readonly #working = new Set<Promise<void>>();
   /** Partitions of which the producer has been told who publishes. */
   readonly #known = new Set<string>();
+  /**
+   * Partitions of whose producer it is known which numbers are used. Under those of another goes the batch that is under way, but nothing new, which the
+   * service would take for what it has. All that are found in the journal are such: it may be a copy, or have been put back from one (a directory, the
+   * profile of a browser), and the numbers have been used since.
+   */
+  readonly #own = new Set<string>();
   #hurry = new AbortController();
   #cursor = 0;
   #turn = 0;
@@ -141,7 +149,7 @@ export class Pump {
 
   #lane(partition: string): Lane {
     let lane = this.#lanes.get(partition);
-    if (lane === undefined) this.#lanes.set(partition, (lane = { queue: [], isBusy: false }));
+    if (lane === undefined) this.#lanes.set(partition, (lane = { queue: [], under: undefined, isBusy: false }));
     return lane;
   }
 
@@ -158,16 +166,13 @@ export class Pump {
   }
 
   async #drain(partition: string, lane: Lane): Promise<void> {
-    const left = (await this.#again(() => this.#journal.batches()))?.find((batch) => batch.partition === partition);
-    let under = left;
+    lane.under = (await this.#again(() => this.#journal.batches()))?.find((batch) => batch.partition === partition);
     for (;;) {
       const gone = await this.#again(async () => {
         // A batch that was begun goes on being tried; only its end makes room for another.
-        const [batch, raw] = under === undefined ? await this.#begin(partition, lane) : [under, await this.#encoded(under)];
-        if (batch === undefined) return true;
-        under = batch;
-        await this.#send(batch, raw, lane);
-        under = undefined;
+        const raw = lane.under === undefined ? await this.#begin(partition, lane) : await this.#encoded(lane.under);
+        if (lane.under === undefined) return true;
+        await this.#send(lane.under, raw, lane);
         this.#bell.ring();
         return false;
       });
@@ -175,10 +180,10 @@ export class Pump {
     }
   }
 
-  /** Has a batch kept of what waits. */
-  async #begin(partition: string, lane: Lane): Promise<[KeptBatch | undefined, RawBatch | undefined]> {
-    if (lane.queue.length === 0) return [undefined, undefined];
-    const identity = this.#producer.isIdempotent ? ((await this.#journal.identity(partition)) ?? (await this.#renew(partition))) : undefined;
+  /** Has a batch kept of what waits, and under way from then on. */
+  async #begin(partition: string, lane: Lane): Promise<RawBatch | undefined> {
+    if (lane.queue.length === 0) return undefined;
+    const identity = this.#producer.isIdempotent ? await this.#identity(partition) : undefined;
     const raw = await this.#producer.keyedBatch(partition);
     const events: Kept[] = [];
     let hopeless: [Kept, EventHubsError] | undefined;
@@ -194,8 +199,7 @@ export class Pump {
     }
     if (hopeless !== undefined) {
       raw.free();
-      await this.#bury(...hopeless);
-      this.#take(lane, 1);
+      await this.#buryFirst(partition, lane, ...hopeless);
       return this.#begin(partition, lane);
     }
     const batch = { partition, first: identity?.next, events: events.map(({ id }) => id) };
@@ -206,8 +210,9 @@ export class Pump {
       raw.free();
       throw error;
     }
+    lane.under = batch;
     this.#take(lane, events.length);
-    return [batch, raw];
+    return raw;
   }
 
   #take(lane: Lane, count: number): void {
@@ -235,27 +240,28 @@ export class Pump {
       const error = toError(thrown) as EventHubsError;
       const fate = fateOf(error);
       if (fate === "waits") throw error;
-      const [event] = await this.#journal.get(batch.events.slice(0, 1));
       await this.#dissolve(batch, fate === "refused", lane);
       if (fate === "renews") {
-        await this.#renew(batch.partition);
-        this.#told.failed(error);
-      } else if (batch.events.length === 1 && event !== undefined) {
-        await this.#bury(event, error);
-        this.#take(lane, 1);
+        this.#own.delete(batch.partition);
+        throw error;
       }
+      const [event] = lane.queue;
+      if (batch.events.length === 1 && event !== undefined) await this.#buryFirst(batch.partition, lane, event, error);
       return;
     } finally {
       raw.free();
     }
     await this.#journal.done(batch);
+    lane.under = undefined;
     this.#told.sent(batch.events.length);
   }
 
   async #dissolve(batch: KeptBatch, alone: boolean, lane: Lane): Promise<void> {
-    await this.#journal.dissolve(batch, alone);
     const events = await this.#journal.get(batch.events);
-    lane.queue.unshift(...events);
+    await this.#journal.dissolve(batch, alone);
+    // From here on it is no batch, whatever else fails.
+    lane.under = undefined;
+    lane.queue.unshift(...events.map((event) => ({ ...event, alone: event.alone || alone })));
     this.#ahead += events.length;
   }
 
@@ -273,6 +279,11 @@ export class Pump {
     throw new EventHubsError("rejected", "the service does not know the producer of these events any more", { condition });
   }
 
+  async #identity(partition: string): Promise<Identity> {
+    const known = this.#own.has(partition) ? await this.#journal.identity(partition) : undefined;
+    return known ?? this.#renew(partition);
+  }
+
   /** Another producer for a partition. */
   async #renew(partition: string): Promise<Identity> {
     await this.#producer.publishAs(partition, undefined);
@@ -280,7 +291,20 @@ export class Pump {
     const { producerId, epoch, sequenceNumber } = await this.#producer.publishingState(partition);
     const identity = { partition, producerId, epoch, next: (sequenceNumber + 1) % NUMBERS };
     await this.#journal.setIdentity(identity);
+    this.#own.add(partition);
     return identity;
+  }
+
+  /**
+   * Gives up the event that is in front of its partition's others.
+   *
+   * Should the service have it after all, the acknowledgement of an earlier attempt having been lost, then it has it under a number that the event behind it
+   * would get, which would vanish as one that the service knows: so what comes gets numbers of another producer.
+   */
+  async #buryFirst(partition: string, lane: Lane, event: Kept, error: EventHubsError): Promise<void> {
+    await this.#bury(event, error);
+    this.#own.delete(partition);
+    this.#take(lane, 1);
   }
 
   async #bury(event: Kept, error: EventHubsError): Promise<void> {

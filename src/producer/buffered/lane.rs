@@ -104,7 +104,12 @@ impl Permits {
         if take() {
             return true;
         }
-        lock(&self.waiting).push(cx.waker().clone());
+        {
+            let mut waiting = lock(&self.waiting);
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
+            }
+        }
         // One may have come back in between.
         take()
     }
@@ -379,9 +384,19 @@ impl Drop for Pump {
             self.yard.permits.give_back();
             self.settle(flight.load, flight.size, Err(closed().with_outcome_unknown(true)));
         }
-        let mut state = lock(&self.lane.state);
-        state.is_running = false;
-        state.pump = None;
+        let left = {
+            let mut state = lock(&self.lane.state);
+            state.is_running = false;
+            state.pump = None;
+            state.buffer.clear()
+        };
+        for Batch { tag: load, size, .. } in left {
+            self.settle(
+                load,
+                size,
+                Err(Error::new(ErrorKind::Closed, "the runtime was shut down that it sent with")),
+            );
+        }
     }
 }
 

@@ -35,7 +35,14 @@ pub struct SendOutcomes {
 #[derive(Default)]
 pub(super) struct Board {
     listeners: Arc<AtomicUsize>,
-    lists: Mutex<Vec<Arc<Mutex<List>>>>,
+    lists: Mutex<Lists>,
+}
+
+#[derive(Default)]
+struct Lists {
+    all: Vec<Arc<Mutex<List>>>,
+    /// Nothing more is told.
+    is_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +59,9 @@ const CAPACITY: usize = 1024;
 
 impl Board {
     pub(super) fn listen(&self) -> SendOutcomes {
-        let list = Arc::new(Mutex::new(List::default()));
-        lock(&self.lists).push(list.clone());
+        let mut lists = lock(&self.lists);
+        let list = Arc::new(Mutex::new(List { has_ended: lists.is_over, ..List::default() }));
+        lists.all.push(list.clone());
         self.listeners.fetch_add(1, Ordering::Relaxed);
         SendOutcomes { list, listeners: self.listeners.clone() }
     }
@@ -74,12 +82,13 @@ impl Board {
     }
 
     pub(super) fn end(&self) {
+        lock(&self.lists).is_over = true;
         self.each(|list| list.has_ended = true);
     }
 
     fn each(&self, put: impl Fn(&mut List)) {
         let mut woken = Vec::new();
-        lock(&self.lists).retain(|list| {
+        lock(&self.lists).all.retain(|list| {
             let mut list = lock(list);
             if !list.is_gone {
                 put(&mut list);

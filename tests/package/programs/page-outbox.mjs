@@ -17,7 +17,50 @@ globalThis.tab = {
     for (const key of keys) void endless(key);
   },
   stored: () => stored(new ConsumerClient(connection)),
+  /** Keeps a copy of the outbox' database, as a backup of the browser's profile would. */
+  backUp: async () => copy(await database(), "copy"),
+  /** Makes the database again what it was then. */
+  putBack: async () => copy("copy", await database()),
 };
+
+async function database() {
+  const all = await indexedDB.databases();
+  return all.find(({ name }) => name.startsWith("eventhubs-outbox:")).name;
+}
+
+async function copy(from, to) {
+  const source = await opened(from, () => undefined);
+  const stores = await Promise.all(
+    [...source.objectStoreNames].map(async (name) => {
+      const store = source.transaction(name).objectStore(name);
+      const [keys, values] = await Promise.all([answered(store.getAllKeys()), answered(store.getAll())]);
+      return { name, keyPath: store.keyPath, keys, values };
+    }),
+  );
+  const target = await opened(to, (database) => {
+    for (const { name, keyPath } of stores) database.createObjectStore(name, { keyPath });
+  });
+  const transaction = target.transaction(stores.map(({ name }) => name), "readwrite");
+  const through = new Promise((resolve, reject) => Object.assign(transaction, { oncomplete: resolve, onabort: reject }));
+  for (const { name, keyPath, keys, values } of stores) {
+    const store = transaction.objectStore(name);
+    store.clear();
+    values.forEach((value, index) => store.put(value, keyPath === null ? keys[index] : undefined));
+  }
+  await through;
+  source.close();
+  target.close();
+}
+
+function opened(name, make) {
+  const request = indexedDB.open(name, 1);
+  request.onupgradeneeded = () => make(request.result);
+  return answered(request);
+}
+
+function answered(request) {
+  return new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+}
 
 async function endless(key) {
   for (let number = 0; ; number += 1) {
