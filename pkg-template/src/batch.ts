@@ -2,13 +2,18 @@ import type { Body, Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
 import type { EventInput } from "./event.js";
 import { now } from "./internal/call.js";
+import { packed } from "./internal/message.js";
 import { type Encoder, outgoing } from "./internal/outgoing.js";
 import type { Batch } from "./wasm/eventhubs.js";
 
 /** @internal */
 export type RawBatch = Batch;
 
-const ENCODER = new TextEncoder();
+/** Adds an event to the engine's half of a batch. @internal */
+export function addTo(raw: RawBatch, body: string | Uint8Array, meta: object | undefined): boolean {
+  const bytes = packed(body, meta);
+  return now(() => raw.tryAdd(bytes, meta !== undefined));
+}
 
 /** Events that are sent together. Encoded as they are added, so that their size is exact. */
 export class EventBatch<T = Body> {
@@ -36,8 +41,7 @@ export class EventBatch<T = Body> {
   tryAdd(event: EventInput<T> | T): boolean {
     const raw = this.#open();
     const { body, meta } = outgoing(event, this.#codec, this.#length);
-    const bytes = typeof body === "string" ? ENCODER.encode(body) : body;
-    const fits = now(() => raw.tryAdd(bytes, meta));
+    const fits = addTo(raw, body, meta);
     if (fits) this.#length += 1;
     return fits;
   }

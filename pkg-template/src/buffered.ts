@@ -1,8 +1,8 @@
-import type { RawBatch } from "./batch.js";
+import { addTo, type RawBatch } from "./batch.js";
 import type { Body, Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
 import type { EventInput, SendOptions } from "./event.js";
-import { abortReason, type CallOptions, now, raced } from "./internal/call.js";
+import { abortReason, type CallOptions, raced } from "./internal/call.js";
 import { Channel } from "./internal/channel.js";
 import { atLeastOne, invalid, millis, options, type Rule, signal, text } from "./internal/check.js";
 import { running } from "./internal/engine.js";
@@ -337,7 +337,7 @@ class Filling {
   }
 
   tryAdd({ body, meta }: Entry): boolean {
-    return now(() => this.raw.tryAdd(body, meta));
+    return addTo(this.raw, body, meta);
   }
 }
 

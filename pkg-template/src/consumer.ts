@@ -1,9 +1,9 @@
 import { bytes } from "./codec.js";
+import { encoded } from "./internal/amqp.js";
 import { atLeastOne, count, invalid, options, type Rule, signal, text, wrong } from "./internal/check.js";
 import { HubClient } from "./internal/hub-client.js";
 import type { ClientOptions, Connection, ReceiveOptions, StartPosition } from "./options.js";
 import { EventStream } from "./stream.js";
-import type { Consumer } from "./wasm/eventhubs.js";
 
 const OWN: Record<string, Rule> = { consumerGroup: "string" };
 const RECEIVE: Record<string, Rule> = {
@@ -38,7 +38,7 @@ export interface ConsumerOptions {
  * }
  * ```
  */
-export class ConsumerClient extends HubClient<Consumer> {
+export class ConsumerClient extends HubClient {
   readonly consumerGroup: string;
 
   /** Checks its arguments, and does nothing else yet. */
@@ -46,9 +46,7 @@ export class ConsumerClient extends HubClient<Consumer> {
   constructor(connectionString: string, options?: ClientOptions & ConsumerOptions);
   constructor(connection: Connection & ConsumerOptions);
   constructor(...given: unknown[]) {
-    super("a ConsumerClient", given, OWN, (engine, settings, webSocket, options, tokens) => {
-      return new engine.Consumer(settings, webSocket as never, options, tokens as never);
-    });
+    super("a ConsumerClient", given, OWN, false);
     const groups = given.map((each) => (each as ConsumerOptions | undefined)?.consumerGroup);
     this.consumerGroup = groups.find((group) => group !== undefined) ?? "$Default";
   }
@@ -56,7 +54,7 @@ export class ConsumerClient extends HubClient<Consumer> {
   /** The events of one partition. It is attached by the first read, or by `ready()`. */
   receive<T = Uint8Array>(partitionId: string, given?: ReceiveOptions<T>): EventStream<T> {
     const id = text(partitionId, "the partition's id");
-    return this.#stream<T>("receive", given, { partitionId: id, from: position(given?.from) });
+    return this.#stream<T>("receive", given, [position(given?.from), id]);
   }
 
   /**
@@ -69,14 +67,14 @@ export class ConsumerClient extends HubClient<Consumer> {
     const { from } = given ?? {};
     const isOne = typeof from !== "object" || from === null || Object.keys(from).some((name) => Object.hasOwn(POSITION, name));
     const start = isOne
-      ? { from: position(from as StartPosition | undefined) }
-      : { fromIn: Object.entries(from).map(([id, at]) => [id, position(at)]) };
+      ? [position(from as StartPosition | undefined)]
+      : [undefined, undefined, Object.entries(from).map(([id, at]) => [id, ...position(at)])];
     return this.#stream<T>("receiveAll", given as ReceiveOptions<T> | undefined, start);
   }
 
-  #stream<T>(what: string, given: ReceiveOptions<T> | undefined, start: object): EventStream<T> {
-    const { from: _, codec, signal, ...how } = options(given, RECEIVE, what);
-    const reading = { ...how, ...start };
+  #stream<T>(what: string, given: ReceiveOptions<T> | undefined, start: unknown[]): EventStream<T> {
+    const { codec, signal, ownerLevel, trackLastEnqueued, prefetch, prefetchBytes } = options(given, RECEIVE, what);
+    const reading = encoded([ownerLevel, trackLastEnqueued, prefetch, prefetchBytes, ...start]);
     return new EventStream<T>({
       consumer: (signal) => this.raw(signal),
       reading,
@@ -87,9 +85,9 @@ export class ConsumerClient extends HubClient<Consumer> {
 }
 
 /** A position as the engine takes it. */
-function position(given: StartPosition | undefined): object | undefined {
-  if (given === undefined || given === "latest") return { offset: "@latest" };
-  if (given === "earliest") return { offset: "-1" };
+function position(given: StartPosition | undefined): unknown[] {
+  if (given === undefined || given === "latest") return ["@latest"];
+  if (given === "earliest") return ["-1"];
   if (typeof given !== "object" || given === null) {
     throw wrong("where to start", '"earliest", "latest", or an object with an offset, a sequence number or a time', given);
   }
@@ -101,5 +99,5 @@ function position(given: StartPosition | undefined): object | undefined {
   if ([offset, sequenceNumber, enqueuedTime].filter((each) => each !== undefined).length !== 1) {
     throw invalid("a position has one of offset, sequenceNumber and enqueuedTime");
   }
-  return { offset, sequenceNumber, enqueuedTime: enqueuedTime === undefined ? undefined : Number(enqueuedTime), inclusive: inclusive ?? false };
+  return [offset, sequenceNumber, enqueuedTime === undefined ? undefined : Number(enqueuedTime), inclusive];
 }

@@ -100,10 +100,8 @@ export class Emulator {
 
   /** All hubs, by name. */
   hubs(): EmulatorHub[] {
-    return this.#do("list the hubs", "", (broker) => broker.hubs()).map((text) => {
-      const [name = "", partitions, createdAt, ...consumerGroups] = text.split("\n");
-      return { name, partitions: Number(partitions), consumerGroups, createdAt: new Date(Number(createdAt)) };
-    });
+    const hubs = this.#do("list the hubs", "", (broker) => broker.hubs() as (Omit<EmulatorHub, "createdAt"> & { createdAt: number })[]);
+    return hubs.map((hub) => ({ ...hub, createdAt: new Date(hub.createdAt) }));
   }
 
   /**

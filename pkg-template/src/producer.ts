@@ -1,13 +1,13 @@
 import type { Body, Codec } from "./codec.js";
 import type { EventInput, SendOptions } from "./event.js";
 import { EventBatch, type RawBatch } from "./batch.js";
-import { Packer } from "./internal/bytes.js";
+import { encoded } from "./internal/amqp.js";
 import { call, type CallOptions, now } from "./internal/call.js";
 import { atLeastOne, invalid, options, type Rule, signal, text, wrong } from "./internal/check.js";
 import { HubClient } from "./internal/hub-client.js";
+import { Packer } from "./internal/message.js";
 import { type Encoder, outgoing } from "./internal/outgoing.js";
 import type { Connection, ProducerOptions, PublishingState } from "./options.js";
-import type { Producer } from "./wasm/eventhubs.js";
 
 const SEND: Record<string, Rule> = { partitionKey: "string", partitionId: "string", codec: "object", signal };
 /** What only producers are told. */
@@ -32,7 +32,7 @@ const PIECE = 4 * 1024 * 1024;
  * Connects when something is sent; several calls share one connection. Nothing is lost silently: a call that
  * resolves was acknowledged by the service.
  */
-export class ProducerClient extends HubClient<Producer> {
+export class ProducerClient extends HubClient {
   /** What it is called, and what it takes. @internal */
   static readonly kind: { what: string; own: Record<string, Rule> } = { what: "a ProducerClient", own: OWN };
 
@@ -42,9 +42,7 @@ export class ProducerClient extends HubClient<Producer> {
   constructor(connection: Connection & ProducerOptions);
   constructor(...given: unknown[]) {
     let isIdempotent = false;
-    super(new.target.kind.what, given, new.target.kind.own, (engine, settings, webSocket, options, tokens) => {
-      return new engine.Producer(settings, webSocket as never, options, tokens as never);
-    });
+    super(new.target.kind.what, given, new.target.kind.own, true);
     for (const each of given) isIdempotent ||= (each as ProducerOptions | undefined)?.idempotent === true;
     this.isIdempotent = isIdempotent;
   }
@@ -62,27 +60,26 @@ export class ProducerClient extends HubClient<Producer> {
     const id = text(partitionId, "the partition's id");
     const { signal } = options(given, CALL, "publishingState");
     const producer = await this.raw(signal);
-    return call<PublishingState>(signal, (ticket) => producer.publishingState(id, ticket));
+    const [producerId, epoch, sequenceNumber] = await call<[bigint, number, number]>(signal, (ticket) => producer.publishingState(id, ticket));
+    return { producerId, epoch, sequenceNumber };
   }
 
   /** Goes on in a partition as this producer, or as a new one. @internal */
   async publishAs(partitionId: string, state: PublishingState | undefined): Promise<void> {
     const producer = await this.raw();
-    now(() => producer.publishAs(partitionId, state));
+    now(() => producer.publishAs(partitionId, state && encoded(numbersOf(state))));
   }
 
   /** An empty batch for a partition, whose events keep their keys. @internal */
   async keyedBatch(partitionId: string): Promise<RawBatch> {
     const producer = await this.raw();
-    return call<RawBatch>(undefined, (ticket) => producer.createBatch({ partitionId, keepsKeys: true }, ticket));
+    return call<RawBatch>(undefined, (ticket) => producer.createBatch(partitionId, undefined, undefined, true, ticket));
   }
 
   /** Sends a batch, under numbers from `first`. @internal */
   async sendRaw(batch: RawBatch, first: number | undefined): Promise<void> {
     const producer = await this.raw();
-    await call<void>(undefined, (ticket) =>
-      first === undefined ? producer.sendBatch(batch, ticket) : producer.sendNumbered(batch, first, ticket),
-    );
+    await call<void>(undefined, (ticket) => producer.sendBatch(batch, first, ticket));
   }
 
   /**
@@ -101,28 +98,23 @@ export class ProducerClient extends HubClient<Producer> {
   async #send(events: unknown, given: (SendOptions & CallOptions & { codec?: Encoder | undefined }) | undefined): Promise<number> {
     const { codec, signal, partitionId, partitionKey } = options(given, SEND, "send");
     const producer = await this.raw(signal);
-    const route = { partitionId, partitionKey };
     const packer = new Packer();
-    let metas: (object | undefined)[] | undefined;
     let size = 0;
     let index = 0;
     let sent = 0;
     const flush = async (): Promise<void> => {
       const first = index - packer.count;
       const { bytes, ends } = packer.take();
-      const withMetas = metas;
-      [metas, size] = [undefined, 0];
+      size = 0;
       try {
-        sent += await call<number>(signal, (ticket) => producer.send(bytes, ends, withMetas, route, ticket));
+        sent += await call<number>(signal, (ticket) => producer.send(bytes, ends, partitionId, partitionKey, ticket));
       } catch (error) {
         throw shifted(error, first);
       }
     };
     for (const given of listed(events)) {
       const { body, meta } = outgoing(given, codec, index);
-      if (meta !== undefined) metas ??= new Array<undefined>(packer.count);
-      packer.add(body);
-      metas?.push(meta);
+      packer.add(body, meta, index);
       size += body.length;
       index += 1;
       if (size >= PIECE) await flush();
@@ -141,8 +133,7 @@ export class ProducerClient extends HubClient<Producer> {
   ): Promise<EventBatch<T>> {
     const { codec, signal, partitionId, partitionKey, maxSize } = options(given, BATCH, "createBatch");
     const producer = await this.raw(signal);
-    const route = { partitionId, partitionKey, maxSize };
-    const batch = await call<RawBatch>(signal, (ticket) => producer.createBatch(route, ticket));
+    const batch = await call<RawBatch>(signal, (ticket) => producer.createBatch(partitionId, partitionKey, maxSize, false, ticket));
     return new EventBatch<T>(batch, partitionId, partitionKey, codec);
   }
 
@@ -157,7 +148,7 @@ export class ProducerClient extends HubClient<Producer> {
     const producer = await this.raw(signal);
     const raw = EventBatch.take(batch);
     try {
-      await call<void>(signal, (ticket) => producer.sendBatch(raw, ticket));
+      await call<void>(signal, (ticket) => producer.sendBatch(raw, undefined, ticket));
     } finally {
       raw.free();
     }
@@ -184,6 +175,11 @@ function areStates(given: unknown): boolean {
     const { producerId, epoch, sequenceNumber } = state ?? {};
     return typeof producerId === "bigint" && isWithin(epoch, -0x8000, 0x7fff) && isWithin(sequenceNumber, -1, 0x7fff_ffff);
   });
+}
+
+/** As the engine takes them. */
+function numbersOf({ producerId, epoch, sequenceNumber }: PublishingState): unknown[] {
+  return [producerId, epoch, sequenceNumber];
 }
 
 /** One event, or many. A text is one, though it has letters; bytes are one, though they have numbers. */

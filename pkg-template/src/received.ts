@@ -1,8 +1,7 @@
 import type { Codec } from "./codec.js";
 import { EventHubsError } from "./error.js";
 import type { PropertyValue } from "./event.js";
-import { now } from "./internal/call.js";
-import { running } from "./internal/engine.js";
+import { decoded } from "./internal/message.js";
 
 /** The newest event of a partition, as the service last told. */
 export interface LastEnqueued {
@@ -181,7 +180,7 @@ export class ReceivedEvent<T = Uint8Array> {
 
   /** Every section of the AMQP message. */
   raw(): AmqpMessage {
-    this.#message ??= now(() => running().decode(this.encoded)) as AmqpMessage;
+    this.#message ??= decoded(this.encoded);
     return this.#message;
   }
 

@@ -1,7 +1,7 @@
 import { EventHubsError } from "./error.js";
 import { abortReason, call, toError } from "./internal/call.js";
 import type { StartPosition } from "./options.js";
-import type { Consumer, Producer, Statuses } from "./wasm/eventhubs.js";
+import type { Hub, Statuses } from "./wasm/eventhubs.js";
 
 /** How the connection is. */
 export type ConnectionStatus =
@@ -196,7 +196,7 @@ export class StatusStream implements AsyncIterableIterator<Status> {
 export class Board {
   #present: ConnectionStatus = { type: "disconnected", cause: undefined };
   #since = new Date();
-  #engine: Producer | Consumer | undefined;
+  #engine: Hub | undefined;
   readonly #waiting = new Set<StatusStream>();
 
   status(signal: AbortSignal | undefined): StatusStream {
@@ -218,7 +218,7 @@ export class Board {
   }
 
   /** The engine's half of the client was made, and has done nothing yet. */
-  runs(engine: Producer | Consumer): void {
+  runs(engine: Hub): void {
     this.#engine = engine;
     for (const stream of this.#waiting) StatusStream.attach(stream, engine.status());
     this.#waiting.clear();

@@ -4,7 +4,7 @@ import { abortReason, call, type CallOptions, raced } from "./internal/call.js";
 import { atLeastOne, millis, options, type Rule, signal } from "./internal/check.js";
 import { Pace } from "./internal/pace.js";
 import { type LastEnqueued, ReceivedEvent, receivedEvents } from "./received.js";
-import type { Consumer, Stream } from "./wasm/eventhubs.js";
+import type { Hub, Stream } from "./wasm/eventhubs.js";
 
 /** @internal */
 export type RawStream = Stream;
@@ -117,7 +117,10 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
 
   /** The newest event of a partition, as the service last told; with `trackLastEnqueued` only. */
   lastEnqueued(partitionId: string): LastEnqueued | undefined {
-    return this.#raw?.lastEnqueued(partitionId) as LastEnqueued | undefined;
+    const told = this.#raw?.lastEnqueued(partitionId) as [number, string, number, number] | undefined;
+    if (told === undefined) return undefined;
+    const [sequenceNumber, offset, enqueued, retrieved] = told;
+    return { sequenceNumber, offset, enqueuedTime: new Date(enqueued), retrievedAt: new Date(retrieved) };
   }
 
   /** The partitions that it reads, once it is attached. */
@@ -216,9 +219,9 @@ export class EventStream<T = Uint8Array> implements AsyncIterableIterator<Receiv
 
 /** Where a stream's events come from. @internal */
 export interface Source<T> {
-  consumer(signal: AbortSignal | undefined): Promise<Consumer>;
+  consumer(signal: AbortSignal | undefined): Promise<Hub>;
   /** For the engine. */
-  readonly reading: object;
+  readonly reading: Uint8Array;
   readonly codec: Codec<T>;
   readonly signal: AbortSignal | undefined;
 }

@@ -198,13 +198,19 @@ impl Setup {
         self.credential = Some(Credential::Sas(token));
     }
 
-    pub(crate) fn build<C: FromClient>(mut self) -> Result<C, Error> {
+    pub(crate) fn build<C: FromClient>(self) -> Result<C, Error> {
+        let (client, extras) = self.client()?;
+        C::from_client(client, extras)
+    }
+
+    /// The client that others stand on, and what they are told.
+    pub(crate) fn client(mut self) -> Result<(Client, Extras), Error> {
         let extras = Extras {
             consumer_group: self.consumer_group.take(),
             idempotent: self.idempotent,
             publishing: std::mem::take(&mut self.publishing),
         };
-        C::from_client(Client::new(self.config()?), extras)
+        Ok((Client::new(self.config()?), extras))
     }
 
     fn config(self) -> Result<Config, Error> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use js_sys::Uint8Array;
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::{ConnectionId, InPageEmulator, millis_from_moment, now_from_millis};
@@ -28,6 +29,16 @@ pub struct Broker {
     emulator: InPageEmulator,
     /// How many pages the memory had when it was last looked at.
     pages: usize,
+}
+
+/// A hub as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hub {
+    name: String,
+    partitions: u32,
+    consumer_groups: Vec<String>,
+    created_at: f64,
 }
 
 /// What a namespace is to be, collected bit by bit.
@@ -170,14 +181,16 @@ impl Broker {
             .map_err(refused)
     }
 
-    /// All hubs, by name: for each a text of lines, which are its name, how many partitions it has, when it was
-    /// created, and its consumer groups. No name has a line break in it.
-    pub fn hubs(&self) -> Vec<String> {
-        let text = |hub: HubInfo| {
-            let groups = hub.consumer_groups.join("\n");
-            format!("{}\n{}\n{}\n{groups}", hub.name, hub.partitions, hub.created_at.as_millis())
+    /// All hubs, by name.
+    pub fn hubs(&self) -> Result<JsValue, JsValue> {
+        let shown = |hub: HubInfo| Hub {
+            name: hub.name,
+            partitions: hub.partitions,
+            consumer_groups: hub.consumer_groups,
+            created_at: hub.created_at.as_millis() as f64,
         };
-        self.emulator.namespace().hubs().into_iter().map(text).collect()
+        let hubs: Vec<Hub> = self.emulator.namespace().hubs().into_iter().map(shown).collect();
+        Ok(serde_wasm_bindgen::to_value(&hubs)?)
     }
 
     /// How many bytes of events there are.

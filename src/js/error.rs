@@ -1,43 +1,26 @@
 //! Errors, as the facade makes its own of them.
 
-use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 
+use super::list::{length, list};
 use crate::error::{Error, ErrorKind};
 
-/// A plain object with everything that an error says.
+/// Code, sentence, whether it is retryable, attempts, operation, entity, condition, tracking id, an event's index, whether it may have
+/// been stored, how long the service asked to wait.
 pub(super) fn thrown(error: &Error) -> JsValue {
-    let object = Object::new();
-    set(&object, "code", error.code());
-    set(&object, "message", error.to_string());
-    set(&object, "retryable", error.is_transient());
-    set(&object, "attempts", error.attempts());
-    let texts = [
-        ("operation", error.operation()),
-        ("entity", error.entity()),
-        ("condition", error.condition()),
-        ("trackingId", error.tracking_id()),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            set(&object, name, text);
-        }
-    }
-    if error.outcome_unknown() {
-        set(&object, "outcomeUnknown", true);
-    }
-    if let Some(delay) = error.retry_after() {
-        set(&object, "retryAfterMs", delay.as_secs_f64() * 1000.0);
-    }
-    if let Some(index) = error.event_index() {
-        set(&object, "eventIndex", index as f64);
-    }
-    object.into()
-}
-
-/// Sets a property of an object of our own, which never fails.
-pub(super) fn set(object: &Object, name: &str, value: impl Into<JsValue>) {
-    let _ = Reflect::set(object, &name.into(), &value.into());
+    list(&[
+        error.code().into(),
+        error.to_string().into(),
+        error.is_transient().into(),
+        error.attempts().into(),
+        error.operation().into(),
+        error.entity().into(),
+        error.condition().into(),
+        error.tracking_id().into(),
+        error.event_index().map(|index| index as f64).into(),
+        error.outcome_unknown().into(),
+        error.retry_after().map(length).into(),
+    ])
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> Error {

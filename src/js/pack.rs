@@ -1,12 +1,12 @@
 //! Many events in one piece of memory.
 
-use bytes::Bytes;
-use js_sys::{Array, Float64Array, Uint8Array};
+use bytes::{Buf, Bytes};
+use js_sys::{Float64Array, Uint8Array};
 use wasm_bindgen::JsValue;
 
 use super::error::invalid;
-use super::event::event;
-use crate::dialect::event::EventData;
+use super::list::list;
+use crate::dialect::codec::EncodedContent;
 use crate::dialect::received::ReceivedEvent;
 use crate::error::Error;
 
@@ -42,27 +42,59 @@ pub(super) fn received(events: &[ReceivedEvent], partition_ids: &[String]) -> Js
             partition as f64,
         ]);
     }
-    Array::of2(&Uint8Array::new_from_slice(&bytes), &Float64Array::new_from_slice(&table)).into()
+    list(&[Uint8Array::new_from_slice(&bytes).into(), Float64Array::new_from_slice(&table).into()])
 }
 
-/// Events to send: `ends` says where each body ends in `bytes`, `metas` has what else there is to
-/// each, or is undefined where there is nothing to any.
+/// Set in the end of an event that is more than a body.
+const HAS_MORE: u32 = 1 << 31;
+
+/// Events to send: `ends` says where each ends in `bytes`.
 ///
 /// # Errors
-/// Saying which event cannot be sent.
-pub(super) fn to_send(bytes: Vec<u8>, ends: &[u32], metas: Option<&Array>) -> Result<Vec<EventData>, Error> {
+/// When they do not lie there.
+pub(super) fn to_send(bytes: Vec<u8>, ends: &[u32]) -> Result<Vec<EncodedContent>, Error> {
     let bytes = Bytes::from(bytes);
     let mut start = 0;
     let mut events = Vec::with_capacity(ends.len());
-    for (index, end) in ends.iter().enumerate() {
-        let end = *end as usize;
+    for end in ends {
+        let has_more = end & HAS_MORE != 0;
+        let end = (end & !HAS_MORE) as usize;
         if end < start || end > bytes.len() {
-            return Err(invalid("the events do not lie in the bytes"));
+            return Err(misplaced());
         }
-        let meta = metas.map_or(JsValue::UNDEFINED, |metas| metas.get(index as u32));
-        let made = event(bytes.slice(start..end), &meta);
-        events.push(made.map_err(|error| error.with_event_index(index))?);
+        events.push(event(bytes.slice(start..end), has_more)?);
         start = end;
     }
     Ok(events)
+}
+
+/// A body, or what `internal/message.ts` puts in front of an event's sections: whether there is a partition key (a byte), the key behind
+/// its length, how many annotations there are, and these behind their length.
+///
+/// # Errors
+/// When it is none of these.
+pub(super) fn event(mut bytes: Bytes, has_more: bool) -> Result<EncodedContent, Error> {
+    if !has_more {
+        return Ok(EncodedContent { sections: bytes, is_body: true, ..EncodedContent::default() });
+    }
+    let has_key = bytes.try_get_u8().map_err(|_| misplaced())? != 0;
+    let key = sized(&mut bytes)?;
+    let key = String::from_utf8(key.into()).map_err(|_| misplaced())?;
+    let annotation_count = bytes.try_get_u32().map_err(|_| misplaced())? as usize;
+    let annotations = sized(&mut bytes)?;
+    let partition_key = has_key.then_some(key);
+    Ok(EncodedContent { partition_key, annotation_count, annotations, sections: bytes, is_body: false })
+}
+
+fn sized(bytes: &mut Bytes) -> Result<Bytes, Error> {
+    match bytes.try_get_u32() {
+        Ok(size) if size as usize <= bytes.len() => Ok(bytes.split_to(size as usize)),
+        _ => Err(misplaced()),
+    }
+}
+
+/// The facade knows where they lie; this is a mistake of ours.
+#[cold]
+fn misplaced() -> Error {
+    invalid("the events do not lie in the bytes")
 }

@@ -2,26 +2,18 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Array, Function, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::cancel::promise;
+use super::client::Hub;
 use super::error::{invalid, thrown};
-use super::event::event;
-use super::options::Options;
-use super::pack::to_send;
-use super::properties;
-use super::publishing;
-use super::settings::{Hooks, duration, setup};
-use super::status::{self, Statuses};
-use crate::client::Setup;
-use crate::producer::{BatchOptions, EventBatch, ProducerClient, SendOptions};
-
-/// A producer's end.
-#[wasm_bindgen]
-#[derive(Debug)]
-pub struct Producer(ProducerClient);
+use super::given::Given;
+use super::list;
+use super::pack::{event, to_send};
+use super::settings::publishing_state;
+use crate::producer::{BatchOptions, EventBatch, SendOptions};
 
 /// Events that are sent together.
 #[wasm_bindgen]
@@ -29,54 +21,44 @@ pub struct Producer(ProducerClient);
 pub struct Batch(RefCell<Option<EventBatch>>);
 
 #[wasm_bindgen]
-impl Producer {
-    /// Connects nothing yet.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        settings: JsValue,
-        web_socket: Option<Function>,
-        web_socket_options: JsValue,
-        tokens: Option<Function>,
-    ) -> Result<Producer, JsValue> {
-        let hooks = Hooks { web_socket, web_socket_options, tokens };
-        let built = setup(&Options(settings), hooks).and_then(Setup::build);
-        built.map(Producer).map_err(|error| thrown(&error))
-    }
-
+impl Hub {
     /// Sends events in as few batches as they need; resolves to their number.
     pub fn send(
         &self,
         bytes: Vec<u8>,
         ends: Vec<u32>,
-        metas: Option<Array>,
-        options: JsValue,
+        partition_id: Option<String>,
+        partition_key: Option<String>,
         ticket: u32,
-    ) -> Result<Promise, JsValue> {
-        let (partition_id, partition_key) = route(&Options(options));
-        let producer = self.0.clone();
-        let events = to_send(bytes, &ends, metas.as_ref()).map_err(|error| thrown(&error))?;
-        Ok(promise(ticket, async move {
+    ) -> Promise {
+        let producer = self.producer();
+        promise(ticket, async move {
             let options = SendOptions { partition_id, partition_key };
-            let mut events = events;
+            let mut events = to_send(bytes, &ends)?;
+            let producer = producer?;
             let sent = match events.len() {
-                1 => producer.send_with(events.remove(0), options).await.map(|()| 1),
-                _ => producer.send_all(events, options).await,
+                1 => producer.send_one(events.remove(0), options).await.map(|()| 1),
+                _ => producer.send_each(events.into_iter(), options).await,
             };
             sent.map(|sent| JsValue::from(sent as f64))
-        }))
+        })
     }
 
     /// Resolves to an empty [`Batch`].
     #[wasm_bindgen(js_name = createBatch)]
-    pub fn create_batch(&self, options: JsValue, ticket: u32) -> Promise {
-        let options = Options(options);
-        let producer = self.0.clone();
+    pub fn create_batch(
+        &self,
+        partition_id: Option<String>,
+        partition_key: Option<String>,
+        max_size: Option<f64>,
+        keeps_keys: bool,
+        ticket: u32,
+    ) -> Promise {
+        let producer = self.producer();
         promise(ticket, async move {
-            let (partition_id, partition_key) = route(&options);
-            let max_size = options.number("maxSize").map(|size| size as u64);
-            let keeps_keys = options.is_set("keepsKeys");
+            let max_size = max_size.map(|size| size as u64);
             let options = BatchOptions { partition_id, partition_key, max_size };
-            let mut batch = producer.create_batch_with(options).await?;
+            let mut batch = producer?.create_batch_with(options).await?;
             if keeps_keys {
                 batch = batch.keeping_keys();
             }
@@ -84,25 +66,14 @@ impl Producer {
         })
     }
 
-    /// Sends a batch, which can be used no longer.
+    /// Sends a batch, which can be used no longer; under numbers from `first`, if that is given.
     #[wasm_bindgen(js_name = sendBatch)]
-    pub fn send_batch(&self, batch: &Batch, ticket: u32) -> Promise {
-        let producer = self.0.clone();
-        let batch = batch.0.take();
-        promise(ticket, async move {
-            producer.send_batch(batch.ok_or_else(|| invalid("the batch has been sent"))?).await?;
-            Ok(JsValue::UNDEFINED)
-        })
-    }
-
-    /// Sends a batch under numbers from `first`; it can be used no longer.
-    #[wasm_bindgen(js_name = sendNumbered)]
-    pub fn send_numbered(&self, batch: &Batch, first: i32, ticket: u32) -> Promise {
-        let producer = self.0.clone();
+    pub fn send_batch(&self, batch: &Batch, first: Option<i32>, ticket: u32) -> Promise {
+        let producer = self.producer();
         let batch = batch.0.take();
         promise(ticket, async move {
             let batch = batch.ok_or_else(|| invalid("the batch has been sent"))?;
-            producer.send_batch_numbered(batch, first).await?;
+            producer?.send_message(batch, first).await?;
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -110,62 +81,27 @@ impl Producer {
     /// Resolves to how far an idempotent producer has come.
     #[wasm_bindgen(js_name = publishingState)]
     pub fn publishing_state(&self, partition_id: String, ticket: u32) -> Promise {
-        let producer = self.0.clone();
-        promise(ticket, async move { Ok(publishing::shown(producer.publishing_state(&partition_id).await?)) })
+        let producer = self.producer();
+        promise(ticket, async move { Ok(list::publishing(producer?.publishing_state(&partition_id).await?)) })
     }
 
-    /// Goes on in a partition as this producer, or as a new one.
+    /// Goes on in a partition as this producer, or, where nothing is given, as a new one.
     #[wasm_bindgen(js_name = publishAs)]
-    pub fn publish_as(&self, partition_id: &str, state: JsValue) -> Result<(), JsValue> {
-        let state = if state.is_undefined() { Ok(None) } else { publishing::read(&Options(state)).map(Some) };
-        state.and_then(|state| self.0.publish_as(partition_id, state)).map_err(|error| thrown(&error))
-    }
-
-    /// The properties of the hub.
-    #[wasm_bindgen(js_name = hubProperties)]
-    pub fn hub_properties(&self, ticket: u32) -> Promise {
-        properties::of_hub(self.0.client(), ticket)
-    }
-
-    /// The properties of a partition.
-    #[wasm_bindgen(js_name = partitionProperties)]
-    pub fn partition_properties(&self, partition_id: String, ticket: u32) -> Promise {
-        properties::of_partition(self.0.client(), partition_id, ticket)
-    }
-
-    /// What happens to the connection from now on.
-    pub fn status(&self) -> Statuses {
-        status::of(self.0.client())
-    }
-
-    /// How it is.
-    pub fn health(&self) -> JsValue {
-        status::health(self.0.client())
-    }
-
-    /// Resolves to what works on the way to the hub, as far as that is known after so many milliseconds.
-    pub fn diagnose(&self, limit: f64, ticket: u32) -> Promise {
-        let producer = self.0.clone();
-        promise(
-            ticket,
-            async move { Ok(status::diagnosis(&producer.diagnose_within(duration(limit)?).await)) },
-        )
-    }
-
-    /// Closes the connection.
-    pub fn close(&self) -> Promise {
-        properties::close(self.0.client())
+    pub fn publish_as(&self, partition_id: &str, state: Option<Vec<u8>>) -> Result<(), JsValue> {
+        let state = state.map(|state| publishing_state(&mut Given::new(state)));
+        let done = self.producer().and_then(|producer| producer.publish_as(partition_id, state));
+        done.map_err(|error| thrown(&error))
     }
 }
 
 #[wasm_bindgen]
 impl Batch {
-    /// Adds an event; false when it does not fit.
+    /// Adds an event; false when it does not fit. `has_more`: it is more than a body.
     #[wasm_bindgen(js_name = tryAdd)]
-    pub fn try_add(&self, body: Vec<u8>, meta: &JsValue) -> Result<bool, JsValue> {
+    pub fn try_add(&self, bytes: Vec<u8>, has_more: bool) -> Result<bool, JsValue> {
         let mut batch = self.0.borrow_mut();
         let added = match batch.as_mut() {
-            Some(batch) => event(body.into(), meta).and_then(|event| batch.try_add(&event)),
+            Some(batch) => event(bytes.into(), has_more).and_then(|event| batch.try_add_content(&event)),
             None => Err(invalid("the batch has been sent")),
         };
         added.map_err(|error| thrown(&error))
@@ -193,9 +129,4 @@ impl Batch {
     pub fn max_size(&self) -> f64 {
         self.0.borrow().as_ref().map_or(0.0, |batch| batch.max_size() as f64)
     }
-}
-
-/// The partition, and what the service chooses one by.
-fn route(options: &Options) -> (Option<String>, Option<String>) {
-    (options.text("partitionId"), options.text("partitionKey"))
 }

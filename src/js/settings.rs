@@ -6,11 +6,11 @@ use js_sys::Function;
 use wasm_bindgen::JsValue;
 
 use super::error::invalid;
-use super::options::Options;
-use super::publishing;
+use super::given::Given;
 use super::tokens::Tokens;
 use crate::client::Setup;
 use crate::error::Error;
+use crate::model::publishing::PublishingState;
 use crate::runtime::{Constructor, Trust};
 
 /// What JavaScript runs for a client.
@@ -22,19 +22,19 @@ pub(super) struct Hooks {
     pub(super) tokens: Option<Function>,
 }
 
-/// How a client is made. Durations are in milliseconds.
-pub(super) fn setup(settings: &Options, hooks: Hooks) -> Result<Setup, Error> {
+/// How a client is made, in the order of `internal/settings.ts`. Durations are in milliseconds.
+pub(super) fn setup(mut given: Given, hooks: Hooks) -> Result<Setup, Error> {
     let mut setup = Setup::default();
-    if let Some(text) = settings.text("connectionString") {
+    if let Some(text) = given.text() {
         setup.connection_string(&text);
     }
-    setup.namespace = settings.text("namespace");
-    setup.event_hub = settings.text("eventHub");
-    setup.consumer_group = settings.text("consumerGroup");
-    if let (Some(name), Some(key)) = (settings.text("keyName"), settings.text("key")) {
+    setup.namespace = given.text();
+    setup.event_hub = given.text();
+    setup.consumer_group = given.text();
+    if let (Some(name), Some(key)) = (given.text(), given.text()) {
         setup.shared_key(name, key);
     }
-    if let Some(token) = settings.text("sasToken") {
+    if let Some(token) = given.text() {
         setup.sas_token(token);
     }
     if let Some(ask) = hooks.tokens {
@@ -43,35 +43,40 @@ pub(super) fn setup(settings: &Options, hooks: Hooks) -> Result<Setup, Error> {
     if let Some(class) = hooks.web_socket {
         setup.trust = Trust { constructor: Some(Constructor::new(class, hooks.web_socket_options)) };
     }
-    setup.idempotent = settings.is_set("idempotent");
-    if let Some(states) = settings.value("publishingState") {
-        setup.publishing = publishing::read_all(states)?;
-    }
     let options = &mut setup.options;
-    options.custom_endpoint = settings.text("endpoint");
-    options.identifier = settings.text("identifier");
-    options.application_id = settings.text("applicationId");
-    replace(&mut options.connect_timeout, settings, "connectTimeoutMs")?;
-    replace(&mut options.idle_timeout, settings, "idleTimeoutMs")?;
-    replace(&mut options.stall_timeout, settings, "stallTimeoutMs")?;
-    replace(&mut options.token_lifetime, settings, "tokenLifetimeMs")?;
-    if let Some(given) = settings.inner("retry") {
-        let retry = &mut options.retry;
-        retry.max_attempts = given.number("maxAttempts").map_or(retry.max_attempts, |count| count as u32);
-        retry.jitter = given.number("jitter").unwrap_or(retry.jitter);
-        replace(&mut retry.base_delay, &given, "baseDelayMs")?;
-        replace(&mut retry.max_delay, &given, "maxDelayMs")?;
-        replace(&mut retry.attempt_timeout, &given, "attemptTimeoutMs")?;
-        retry.total_deadline = given.number("totalDeadlineMs").map(duration).transpose()?;
+    options.custom_endpoint = given.text();
+    options.identifier = given.text();
+    options.application_id = given.text();
+    let retry = &mut options.retry;
+    let durations = [
+        &mut options.connect_timeout,
+        &mut options.idle_timeout,
+        &mut options.stall_timeout,
+        &mut options.token_lifetime,
+        &mut retry.base_delay,
+        &mut retry.max_delay,
+        &mut retry.attempt_timeout,
+    ];
+    for setting in durations {
+        if let Some(millis) = given.number() {
+            *setting = duration(millis)?;
+        }
+    }
+    retry.total_deadline = given.number().map(duration).transpose()?;
+    retry.max_attempts = given.number().map_or(retry.max_attempts, |count| count as u32);
+    retry.jitter = given.number().unwrap_or(retry.jitter);
+    setup.idempotent = given.is_set();
+    for mut state in given.each() {
+        let id = state.text().unwrap_or_default();
+        setup.publishing.push((id, publishing_state(&mut state)));
     }
     Ok(setup)
 }
 
-fn replace(setting: &mut Duration, settings: &Options, name: &str) -> Result<(), Error> {
-    if let Some(millis) = settings.number(name) {
-        *setting = duration(millis)?;
-    }
-    Ok(())
+/// How far an idempotent producer has come.
+pub(super) fn publishing_state(given: &mut Given) -> PublishingState {
+    let mut next = || given.integer().unwrap_or_default();
+    PublishingState { producer_id: next(), epoch: next() as i16, sequence_number: next() as i32 }
 }
 
 /// A duration of so many milliseconds.

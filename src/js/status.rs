@@ -1,10 +1,9 @@
-//! How a client is doing, as lists whose fields the facade has the names of: a list costs a page less than an object of each kind.
+//! How a client is doing.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures::Stream;
 use js_sys::{Array, Promise};
@@ -13,9 +12,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::cancel::promise;
 use super::error::thrown;
+use super::list::{length, list, millis};
 use crate::client::{Client, Diagnosis, Status, StatusStream};
 use crate::model::position::{Anchor, StartPosition};
-use crate::model::value::Timestamp;
 
 /// What happens to a client, from now on.
 #[wasm_bindgen]
@@ -48,7 +47,7 @@ pub(super) fn of(client: &Client) -> Statuses {
 /// State, since, the last error, links that are live, wanted and failing, the first token's expiry, whether all is well.
 pub(super) fn health(client: &Client) -> JsValue {
     let health = client.health();
-    list([
+    list(&[
         fields(&health.state),
         millis(health.since).into(),
         health.last_error.as_ref().map(thrown).into(),
@@ -102,7 +101,7 @@ fn fields(status: &Status) -> JsValue {
         }
     }
     let cause = status.cause().map(thrown);
-    list([status.code().into(), name.into(), attempt.into(), time.into(), cause.into(), place])
+    list(&[status.code().into(), name.into(), attempt.into(), time.into(), cause.into(), place])
 }
 
 /// Offset, sequence number, time (one of them), whether it is inclusive; as [`super::consumer`] reads them.
@@ -115,17 +114,5 @@ fn position(from: &StartPosition) -> JsValue {
         Anchor::SequenceNumber(sequence) => number = Some(*sequence as f64),
         Anchor::EnqueuedTime(enqueued) => time = Some(millis(*enqueued)),
     }
-    list([offset.into(), number.into(), time.into(), from.is_inclusive().into()])
-}
-
-fn list<const N: usize>(fields: [JsValue; N]) -> JsValue {
-    fields.into_iter().collect::<Array>().into()
-}
-
-fn millis(time: Timestamp) -> f64 {
-    time.as_millis() as f64
-}
-
-fn length(delay: Duration) -> f64 {
-    delay.as_secs_f64() * 1000.0
+    list(&[offset.into(), number.into(), time.into(), from.is_inclusive().into()])
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -23,8 +23,8 @@ thread_local! {
 pub(super) struct Tokens(u32);
 
 impl Tokens {
-    /// `ask` is called with an audience and resolves to `{ token, expiresOn }` with `expiresOn` in
-    /// milliseconds since 1970, or to the text of a shared access signature.
+    /// `ask` is called with an audience and resolves to `[token, expiresOn]` with `expiresOn` in
+    /// milliseconds since 1970, or to the text of a shared access signature; it rejects with a text.
     pub(super) fn from_function(ask: Function) -> Self {
         FUNCTIONS.with_borrow_mut(|functions| {
             let number = functions.last().map_or(0, |(last, _)| last + 1);
@@ -79,8 +79,8 @@ async fn call(ask: &Function, audience: &str) -> Result<AccessToken, JsValue> {
     if let Some(token) = answer.as_string() {
         return AccessToken::sas(token).map_err(invalid);
     }
-    let token = Reflect::get(&answer, &"token".into())?.as_string();
-    let expires = Reflect::get(&answer, &"expiresOn".into())?.as_f64();
+    let fields: Array = answer.unchecked_into();
+    let (token, expires) = (fields.get(0).as_string(), fields.get(1).as_f64());
     match (token, expires) {
         (Some(token), _) if token.starts_with("SharedAccessSignature ") => {
             AccessToken::sas(token).map_err(invalid)
@@ -93,9 +93,5 @@ async fn call(ask: &Function, audience: &str) -> Result<AccessToken, JsValue> {
 }
 
 fn describe(error: &JsValue) -> String {
-    let message = error.as_string().or_else(|| {
-        let error = error.dyn_ref::<js_sys::Object>()?;
-        Reflect::get(error, &"message".into()).ok()?.as_string()
-    });
-    message.unwrap_or_else(|| "it did not say why".into())
+    error.as_string().unwrap_or_else(|| "it did not say why".into())
 }

@@ -51,6 +51,12 @@ impl EventBatch {
         self.inner.try_add(event)
     }
 
+    /// As [`try_add`](Self::try_add), of what is encoded already.
+    #[allow(dead_code, reason = "for what JavaScript has encoded")]
+    pub(crate) fn try_add_content(&mut self, content: &impl codec::Content) -> Result<bool, Error> {
+        self.inner.try_add(content)
+    }
+
     /// For events of many keys: each keeps its own.
     #[allow(dead_code, reason = "whoever chooses partitions by keys needs it")]
     pub(crate) fn keeping_keys(self) -> Self {

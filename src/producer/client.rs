@@ -12,7 +12,7 @@ use crate::client::{
 };
 use crate::dialect::address::Address;
 use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
-use crate::dialect::codec;
+use crate::dialect::codec::{self, Content};
 use crate::dialect::event::EventData;
 use crate::dialect::management::{HubProperties, PartitionProperties};
 use crate::error::{Error, ErrorKind};
@@ -121,14 +121,16 @@ impl ProducerClient {
     /// As [`send`](Self::send).
     #[cfg_attr(not(feature = "js"), tracing::instrument(level = "trace", skip_all, fields(hub = self.event_hub()), err(level = "debug")))]
     pub async fn send_with(&self, event: impl Into<EventData>, options: SendOptions) -> Result<(), Error> {
-        let mut event = event.into();
+        self.send_one(event.into(), options).await
+    }
+
+    /// As [`send_with`](Self::send_with), of anything that is encoded as an event.
+    pub(crate) async fn send_one(&self, event: impl Content, options: SendOptions) -> Result<(), Error> {
         let sender = self.sender(&options, event.partition_key())?;
-        if let Some(key) = options.partition_key {
-            event = event.with_partition_key(key);
-        }
+        let key = options.partition_key.as_deref().or(event.partition_key());
         let message = match self.is_idempotent() {
-            false => encoded(&event),
-            true => numbered(&event, self.limit(&sender).await?),
+            false => encoded(&event, key),
+            true => numbered(&event, key, self.limit(&sender).await?),
         };
         let sent = sender.submit(message.map_err(|error| self.describe(error))?)?.await;
         self.forget_unknown(&sender, &sent);
@@ -216,7 +218,7 @@ impl ProducerClient {
         Ok(())
     }
 
-    async fn send_message(&self, batch: EventBatch, first: Option<i32>) -> Result<(), Error> {
+    pub(crate) async fn send_message(&self, batch: EventBatch, first: Option<i32>) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -294,10 +296,18 @@ impl ProducerClient {
         I: IntoIterator,
         I::Item: Into<EventData>,
     {
+        self.send_each(events.into_iter().map(Into::into), options).await
+    }
+
+    /// As [`send_all`](Self::send_all), of anything that is encoded as an event.
+    pub(crate) async fn send_each(
+        &self,
+        events: impl Iterator<Item = impl Content>,
+        options: SendOptions,
+    ) -> Result<usize, Error> {
         let sender = self.sender(&options, None)?;
         let sent = match self.limit(&sender).await {
             Ok(limit) => {
-                let events = events.into_iter().map(Into::into);
                 let new_batch = |key| new_batch(self.is_idempotent(), limit, key);
                 send_all::run(&sender, new_batch, events, &options, |error| self.describe(error)).await
             }
@@ -530,14 +540,14 @@ impl fmt::Debug for ProducerClient {
     }
 }
 
-fn encoded(event: &EventData) -> Result<Message, Error> {
-    let head = codec::encode_event(event)?;
+fn encoded(event: &impl Content, key: Option<&str>) -> Result<Message, Error> {
+    let head = codec::encode_with_key(event, key)?;
     Ok(Message { format: 0, head, body: bytes::Bytes::new(), marks: None, first: None })
 }
 
 /// A single event with numbers is a batch of one, as those are what has places for them.
-fn numbered(event: &EventData, limit: u64) -> Result<Message, Error> {
-    let mut batch = codec::EventBatch::numbered(limit, event.partition_key().map(str::to_owned))?;
+fn numbered(event: &impl Content, key: Option<&str>, limit: u64) -> Result<Message, Error> {
+    let mut batch = codec::EventBatch::numbered(limit, key.map(str::to_owned))?;
     if !batch.try_add(event)? {
         return Err(send_all::too_large(event, limit));
     }

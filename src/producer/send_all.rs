@@ -6,8 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use super::client::SendOptions;
 use crate::client::{Crowd, SenderHandle, Submission};
-use crate::dialect::codec::{self, EncodedBatch, EventBatch};
-use crate::dialect::event::EventData;
+use crate::dialect::codec::{self, Content, EncodedBatch, EventBatch};
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
 
@@ -18,7 +17,7 @@ const WINDOW: u64 = 32 * 1024 * 1024;
 pub(super) async fn run(
     sender: &SenderHandle,
     new_batch: impl Fn(Option<String>) -> Result<EventBatch, Error>,
-    events: impl Iterator<Item = EventData>,
+    events: impl Iterator<Item = impl Content>,
     options: &SendOptions,
     describe: impl Fn(Error) -> Error,
 ) -> Result<usize, Error> {
@@ -143,7 +142,7 @@ impl ByKey {
 }
 
 fn next_window(
-    events: &mut impl Iterator<Item = (usize, EventData)>,
+    events: &mut impl Iterator<Item = (usize, impl Content)>,
     new_batch: &impl Fn(Option<String>) -> Result<EventBatch, Error>,
     options: &SendOptions,
 ) -> Result<Vec<Group>, (usize, Error)> {
@@ -152,7 +151,7 @@ fn next_window(
     let mut encoded = 0;
     for (index, event) in events {
         let failed = |error: Error| (index, error);
-        let key = key_of(&event, options).map_err(failed)?;
+        let key = key_of(event.partition_key(), options).map_err(failed)?;
         let group = match by_key.get(key.as_deref(), &groups) {
             Some(group) => group,
             None => {
@@ -188,9 +187,9 @@ fn next_window(
     Ok(groups.into_iter().map(finish).collect())
 }
 
-fn key_of(event: &EventData, options: &SendOptions) -> Result<Option<String>, Error> {
+fn key_of(own: Option<&str>, options: &SendOptions) -> Result<Option<String>, Error> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, message));
-    match (event.partition_key(), &options.partition_key, &options.partition_id) {
+    match (own, &options.partition_key, &options.partition_id) {
         (Some(own), _, Some(id)) => {
             invalid(format!("it has partition key '{own}', but everything is to go to partition '{id}'"))
         }
@@ -203,7 +202,7 @@ fn key_of(event: &EventData, options: &SendOptions) -> Result<Option<String>, Er
 }
 
 /// The error for an event that does not fit an empty batch.
-pub(super) fn too_large(event: &EventData, limit: u64) -> Error {
+pub(super) fn too_large(event: &impl Content, limit: u64) -> Error {
     match codec::encode_event(event) {
         Ok(encoded) => codec::too_large(encoded.len() as u64, limit),
         Err(error) => error,
@@ -213,6 +212,7 @@ pub(super) fn too_large(event: &EventData, limit: u64) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::event::EventData;
 
     fn window(
         events: Vec<EventData>,

@@ -1,4 +1,4 @@
-import { now } from "../internal/call.js";
+import { addTo } from "../batch.js";
 import type { Batch as RawBatch } from "../wasm/eventhubs.js";
 import type { AmqpAnnotatedMessage } from "./amqp.js";
 import { required, translated } from "./errors.js";
@@ -33,7 +33,7 @@ export class Batch implements EventDataBatch {
     if (!isMessage(eventData)) assertEvent(eventData);
     const { body, meta } = encode(eventData);
     try {
-      return now(() => this.#raw.tryAdd(body, meta));
+      return addTo(this.#raw, body, meta);
     } catch (error) {
       throw translated(error);
     }

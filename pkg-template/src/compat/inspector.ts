@@ -1,7 +1,6 @@
 // What all clients have in common: they tell about their hub, and they are closed.
 
 import type { HubClient } from "../internal/hub-client.js";
-import type { Consumer, Producer } from "../wasm/eventhubs.js";
 import { operation } from "./call.js";
 import type { Opening } from "./connection.js";
 import { CLOSED, MessagingError, required, translated } from "./errors.js";
@@ -9,7 +8,7 @@ import type { RetryOptions } from "./retry.js";
 import type { EventHubProperties, OperationOptions, PartitionProperties } from "./types.js";
 
 /** A client of the engine, for operations with the official options and errors. */
-export class HubInspector<Client extends HubClient<Producer> | HubClient<Consumer>> {
+export class HubInspector<Client extends HubClient> {
   readonly opening: Opening;
   readonly client: Client;
   readonly retry: RetryOptions | undefined;

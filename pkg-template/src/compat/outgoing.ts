@@ -4,7 +4,7 @@ import type { AmqpAnnotatedMessage } from "./amqp.js";
 import { plain, plainValues } from "./typed.js";
 import type { EventData, ReceivedEventData } from "./types.js";
 
-/** An event as the engine takes it: see src/js/event.rs. */
+/** A body, and what else there is to say: see internal/message.ts. */
 export interface Encoded {
   body: Uint8Array;
   meta: Record<string, unknown> | undefined;

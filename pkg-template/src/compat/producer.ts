@@ -1,6 +1,7 @@
-import { call, now } from "../internal/call.js";
+import { addTo } from "../batch.js";
+import { call } from "../internal/call.js";
 import { HubClient } from "../internal/hub-client.js";
-import type { Batch as RawBatch, Producer } from "../wasm/eventhubs.js";
+import type { Batch as RawBatch } from "../wasm/eventhubs.js";
 import type { AmqpAnnotatedMessage } from "./amqp.js";
 import { Batch, isBatch } from "./batch.js";
 import { isCredential, openingOf } from "./connection.js";
@@ -99,7 +100,7 @@ export class EventHubProducerClient {
       const key = partitionKey ?? (partitionId === undefined ? ownKey(events[0]) : undefined);
       const encoded = events.map(encode);
       const raw = await sender.batch(partitionId, key, undefined, signal);
-      const fits = encoded.every(({ body, meta }) => now(() => raw.tryAdd(body, meta)));
+      const fits = encoded.every(({ body, meta }) => addTo(raw, body, meta));
       if (!fits) {
         const { maxSize } = raw;
         raw.free();
@@ -128,17 +129,15 @@ export class EventHubProducerClient {
 }
 
 /** The engine's producer. */
-class Sender extends HubClient<Producer> {
+class Sender extends HubClient {
   constructor(connection: object) {
-    super("an EventHubProducerClient", [connection], { idempotent: "boolean" }, (engine, settings, webSocket, options, tokens) => {
-      return new engine.Producer(settings, webSocket as never, options, tokens as never);
-    });
+    super("an EventHubProducerClient", [connection], { idempotent: "boolean" }, true);
   }
 
   async batch(partitionId?: string, partitionKey?: string, maxSize?: number, signal?: AbortSignal): Promise<RawBatch> {
     const producer = await this.raw(signal);
     const make = (maxSize?: number): Promise<RawBatch> =>
-      call(signal, (ticket) => producer.createBatch({ partitionId, partitionKey, maxSize }, ticket));
+      call(signal, (ticket) => producer.createBatch(partitionId, partitionKey, maxSize, false, ticket));
     const whole = await make();
     if (maxSize === undefined) return whole;
     const limit = whole.maxSize;
@@ -153,7 +152,7 @@ class Sender extends HubClient<Producer> {
   async send(batch: RawBatch, signal?: AbortSignal): Promise<void> {
     try {
       const producer = await this.raw(signal);
-      await call<void>(signal, (ticket) => producer.sendBatch(batch, ticket));
+      await call<void>(signal, (ticket) => producer.sendBatch(batch, undefined, ticket));
     } finally {
       batch.free();
     }

@@ -1,6 +1,6 @@
 // Calls into the engine: what they are given up by, and what they fail with.
 
-import { type ErrorCode, type ErrorDetails, EventHubsError } from "../error.js";
+import { type ErrorCode, EventHubsError } from "../error.js";
 import { type Engine, engine } from "./engine.js";
 
 /** What any call takes. */
@@ -60,12 +60,27 @@ export function abortReason(signal: AbortSignal): unknown {
   return signal.reason ?? new DOMException("The operation was aborted.", "AbortError");
 }
 
-/** The engine throws plain objects; everything else is passed on as it is. */
+/** The engine throws lists, see src/js/error.rs; everything else is passed on as it is. */
 export function toError(thrown: unknown): unknown {
-  const error = thrown as (ErrorDetails & { code?: ErrorCode; message?: string }) | null;
-  if (typeof error !== "object" || error === null || error instanceof Error || error.code === undefined) return thrown;
-  return new EventHubsError(error.code, error.message ?? "", error);
+  if (!Array.isArray(thrown)) return thrown;
+  const [code, message, retryable, attempts, operation, entity, condition, trackingId, eventIndex, outcomeUnknown, retryAfterMs] = thrown as unknown as Raw;
+  const details = { retryable, attempts, operation, entity, condition, trackingId, eventIndex, outcomeUnknown, retryAfterMs };
+  return new EventHubsError(code, message, details);
 }
+
+type Raw = readonly [
+  code: ErrorCode,
+  message: string,
+  retryable: boolean,
+  attempts: number,
+  operation: string | undefined,
+  entity: string | undefined,
+  condition: string | undefined,
+  trackingId: string | undefined,
+  eventIndex: number | undefined,
+  outcomeUnknown: boolean,
+  retryAfterMs: number | undefined,
+];
 
 /** Runs what calls the engine and does not wait. */
 export function now<T>(work: () => T): T {

@@ -4,7 +4,7 @@ import { type DiagnoseOptions, type Diagnosis, diagnosisOf, type RawDiagnosis } 
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
 import { Board, type Health, type StatusStream } from "../status.js";
-import type { Consumer, Producer } from "../wasm/eventhubs.js";
+import type { Hub } from "../wasm/eventhubs.js";
 import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
 import { millis, options, type Rule, signal, text } from "./check.js";
 import { connect, Hooks, type Target, target } from "./settings.js";
@@ -13,23 +13,23 @@ const CALL: Record<string, Rule> = { signal };
 const DIAGNOSE: Record<string, Rule> = { ...CALL, timeoutMs: millis };
 
 /** A client of one hub. */
-export abstract class HubClient<Raw extends Producer | Consumer> {
+export abstract class HubClient {
   /** The namespace's host. */
   readonly namespace: string;
   readonly eventHub: string;
   /** How the client is called in the service's logs. */
   readonly identifier: string;
   readonly #target: Target;
-  readonly #make: Parameters<typeof connect<Raw>>[2];
+  readonly #sends: boolean;
   readonly #hooks: Hooks;
   readonly #board = new Board();
-  #raw: Promise<Raw> | undefined;
+  #raw: Promise<Hub> | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal */
-  protected constructor(what: string, given: readonly unknown[], own: Record<string, Rule>, make: Parameters<typeof connect<Raw>>[2]) {
+  protected constructor(what: string, given: readonly unknown[], own: Record<string, Rule>, sends: boolean) {
     this.#target = target(what, given, own);
-    this.#make = make;
+    this.#sends = sends;
     this.#hooks = new Hooks(this.#target);
     ({ namespace: this.namespace, eventHub: this.eventHub, identifier: this.identifier } = this.#target);
   }
@@ -42,7 +42,8 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   async hubProperties(given?: CallOptions): Promise<HubProperties> {
     const { signal } = options(given, CALL, "hubProperties");
     const raw = await this.raw(signal);
-    return call<HubProperties>(signal, (ticket) => raw.hubProperties(ticket));
+    const [name, created, partitionIds, georeplicationFactor] = await call<RawHubProperties>(signal, (ticket) => raw.hubProperties(ticket));
+    return { name, createdAt: new Date(created), partitionIds, georeplicationFactor };
   }
 
   /**
@@ -63,7 +64,7 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
     const id = text(partitionId, "the partition's id");
     const { signal } = options(given, CALL, "partitionProperties");
     const raw = await this.raw(signal);
-    return call<PartitionProperties>(signal, (ticket) => raw.partitionProperties(id, ticket));
+    return partitionOf(await call<RawPartitionProperties>(signal, (ticket) => raw.partitionProperties(id, ticket)));
   }
 
   /**
@@ -110,16 +111,16 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
   }
 
   /** The engine's half, made by the first call. @internal */
-  protected raw(signal?: AbortSignal): Promise<Raw> {
+  protected raw(signal?: AbortSignal): Promise<Hub> {
     if (this.#closed !== undefined) return Promise.reject(new EventHubsError("closed", "the client was closed"));
     if (signal?.aborted) return Promise.reject(abortReason(signal));
     this.#raw ??= this.#start();
     return raced(this.#raw, signal);
   }
 
-  async #start(): Promise<Raw> {
+  async #start(): Promise<Hub> {
     try {
-      const raw = await connect(this.#target, this.#hooks, this.#make);
+      const raw = await connect(this.#target, this.#hooks, this.#sends);
       this.#board.runs(raw);
       return raw;
     } catch (thrown) {
@@ -138,4 +139,22 @@ export abstract class HubClient<Raw extends Producer | Consumer> {
     await raw?.close();
     this.#hooks.drop();
   }
+}
+
+/** As src/js/list.rs has them. */
+type RawHubProperties = readonly [name: string, created: number, partitionIds: string[], georeplicationFactor: number];
+type RawPartitionProperties = readonly [
+  eventHub: string,
+  partitionId: string,
+  beginSequenceNumber: number,
+  lastEnqueuedSequenceNumber: number,
+  lastEnqueuedOffset: string,
+  lastEnqueued: number | undefined,
+  isEmpty: boolean,
+];
+
+function partitionOf(fields: RawPartitionProperties): PartitionProperties {
+  const [eventHub, partitionId, beginSequenceNumber, lastEnqueuedSequenceNumber, lastEnqueuedOffset, lastEnqueued, isEmpty] = fields;
+  const lastEnqueuedTime = lastEnqueued === undefined ? undefined : new Date(lastEnqueued);
+  return { eventHub, partitionId, beginSequenceNumber, lastEnqueuedSequenceNumber, lastEnqueuedOffset, lastEnqueuedTime, isEmpty };
 }

@@ -2,10 +2,12 @@
 
 import { parseConnectionString } from "../connection-string.js";
 import { EventHubsError } from "../error.js";
-import type { Connection, TokenProvider, WebSocketConstructor } from "../options.js";
+import type { Connection, PublishingState, TokenProvider, WebSocketConstructor } from "../options.js";
 import { atLeastOne, invalid, millis, options, type Rule, text, wrong } from "./check.js";
-import { type Engine, engine, spareWebSocket } from "./engine.js";
+import { encoded } from "./amqp.js";
+import { engine, spareWebSocket } from "./engine.js";
 import { randomName } from "./random-name.js";
+import type { Hub } from "../wasm/eventhubs.js";
 
 const RETRY: Record<string, Rule> = {
   maxAttempts: atLeastOne,
@@ -38,6 +40,12 @@ const CONNECTION: Record<string, Rule> = {
   ...CLIENT,
 };
 
+const SETTINGS = [
+  ...["connectionString", "namespace", "eventHub", "consumerGroup", "keyName", "key", "sasToken", "endpoint", "identifier"],
+  ...["applicationId", "connectTimeoutMs", "idleTimeoutMs", "stallTimeoutMs", "tokenLifetimeMs", "baseDelayMs", "maxDelayMs"],
+  ...["attemptTimeoutMs", "totalDeadlineMs", "maxAttempts", "jitter", "idempotent"],
+];
+
 /** Entra ID knows Event Hubs by this name. */
 const SCOPE = "https://eventhubs.azure.net/.default";
 
@@ -47,7 +55,7 @@ export interface Target {
   readonly eventHub: string;
   readonly identifier: string;
   /** For the engine. */
-  readonly settings: Record<string, unknown>;
+  readonly settings: Uint8Array;
   readonly webSocket: WebSocketConstructor | undefined;
   readonly webSocketOptions: unknown;
   readonly tokens: ((audience: string) => Promise<unknown>) | undefined;
@@ -77,7 +85,7 @@ export function target(what: string, given: readonly unknown[], own: Record<stri
     namespace,
     eventHub,
     identifier,
-    settings: { ...rest, ...key, connectionString, eventHub, identifier },
+    settings: settingsOf({ ...rest, ...rest.retry, ...key, connectionString, eventHub, identifier }),
     webSocket: webSocket ?? inPage(namespace),
     webSocketOptions,
     tokens,
@@ -110,19 +118,24 @@ export class Hooks {
 
   tokens(): ((audience: string) => Promise<unknown>) | undefined {
     if (this.#target?.tokens === undefined) return undefined;
-    return async (audience) => this.#target?.tokens?.(audience);
+    return async (audience) => {
+      try {
+        return await this.#target?.tokens?.(audience);
+      } catch (error) {
+        // The engine is told a text.
+        const message = typeof error === "string" ? error : (error as { message?: unknown } | undefined)?.message;
+        throw typeof message === "string" ? message : undefined;
+      }
+    };
   }
 }
 
 /** Makes the engine's half of a client. */
-export async function connect<C>(
-  target: Target,
-  hooks: Hooks,
-  make: (engine: Engine, settings: unknown, webSocket: unknown, options: unknown, tokens: unknown) => C,
-): Promise<C> {
+export async function connect(target: Target, hooks: Hooks, sends: boolean): Promise<Hub> {
   const running = await engine();
   const spare = target.webSocket === undefined && typeof WebSocket === "undefined" ? await spareWebSocket() : undefined;
-  return make(running, target.settings, hooks.webSocket(spare), target.webSocketOptions, hooks.tokens());
+  const { Hub } = running;
+  return new Hub(sends, target.settings, hooks.webSocket(spare) as never, target.webSocketOptions, hooks.tokens() as never);
 }
 
 function oneObject(what: string, given: readonly unknown[], own: Record<string, Rule>): Connection {
@@ -154,7 +167,7 @@ function opening(credential: Connection["credential"], provider: TokenProvider |
       tokens: async () => {
         const token = await credential.getToken(SCOPE);
         if (token === null) throw new EventHubsError("unauthorized", "the credential gave no token");
-        return { token: token.token, expiresOn: token.expiresOnTimestamp };
+        return [token.token, token.expiresOnTimestamp];
       },
     };
   }
@@ -168,7 +181,16 @@ function opening(credential: Connection["credential"], provider: TokenProvider |
 }
 
 function normal(answer: Awaited<ReturnType<TokenProvider>>): unknown {
-  return typeof answer === "string" ? answer : { token: answer.token, expiresOn: Number(answer.expiresOn) };
+  return typeof answer === "string" ? answer : [answer.token, Number(answer.expiresOn)];
+}
+
+/** In the order of src/js/settings.rs. */
+function settingsOf(given: Record<string, unknown>): Uint8Array {
+  const states = Object.entries((given["publishingState"] ?? {}) as Record<string, PublishingState>);
+  return encoded([
+    ...SETTINGS.map((name) => given[name]),
+    states.map(([id, { producerId, epoch, sequenceNumber }]) => [id, producerId, epoch, sequenceNumber]),
+  ]);
 }
 
 /** Emulators of this page are found by their name; see emulator.ts. */

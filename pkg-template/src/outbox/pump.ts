@@ -1,6 +1,6 @@
 // Sends what waits. Each partition is a lane with one batch under way at a time, so that order is kept whatever is sent again.
 
-import type { RawBatch } from "../batch.js";
+import { addTo, type RawBatch } from "../batch.js";
 import { EventHubsError } from "../error.js";
 import { toError } from "../internal/call.js";
 import { Bell, pause, within } from "../internal/pause.js";
@@ -332,7 +332,7 @@ export class Pump {
 /** What keeps an event out of a batch. */
 function added(raw: RawBatch, event: Kept): EventHubsError | undefined {
   try {
-    if (raw.tryAdd(event.body, event.meta)) return undefined;
+    if (addTo(raw, event.body, event.meta)) return undefined;
     return new EventHubsError("message-too-large", `it has ${event.body.byteLength} bytes, a batch may have ${raw.maxSize}`);
   } catch (thrown) {
     return toError(thrown) as EventHubsError;

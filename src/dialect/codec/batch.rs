@@ -3,9 +3,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::numbering::{self, Marks};
-use super::{check, invalid, least_size, put_annotations, put_event};
+use super::{Content, check, invalid, put_annotations, put_event};
 use crate::dialect::annotations::{BATCH_FORMAT, DEFAULT_MAX_MESSAGE_SIZE};
-use crate::dialect::event::EventData;
 use crate::error::Error;
 use crate::model::partition;
 
@@ -76,7 +75,7 @@ impl EventBatch {
         }
         let max_size = if max_size == 0 { DEFAULT_MAX_MESSAGE_SIZE } else { max_size }.min(MAX_BATCH_BYTES);
         let mut head = BytesMut::new();
-        put_annotations(&mut head, partition_key.as_deref(), &[], is_numbered);
+        put_annotations(&mut head, partition_key.as_deref(), 0, is_numbered, |_| {});
         let envelope = numbering::places(&head) as u32;
         Ok(EventBatch {
             partition_key,
@@ -101,10 +100,10 @@ impl EventBatch {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the event has another
     /// partition key than the batch, or holds something that AMQP or the service does not allow.
-    pub fn try_add(&mut self, event: &EventData) -> Result<bool, Error> {
-        self.check_key(event)?;
-        check(event)?;
-        let least = (least_size(event) as u64).saturating_add(SMALL_DATA.len() as u64);
+    pub fn try_add(&mut self, event: &impl Content) -> Result<bool, Error> {
+        self.check_key(event.partition_key())?;
+        check(event, event.partition_key())?;
+        let least = (event.least_size() as u64).saturating_add(SMALL_DATA.len() as u64);
         if self.size().saturating_add(least) > self.max_size {
             return Ok(false);
         }
@@ -200,8 +199,8 @@ impl EventBatch {
         }
     }
 
-    fn check_key(&self, event: &EventData) -> Result<(), Error> {
-        match (event.partition_key(), self.partition_key()) {
+    fn check_key(&self, own: Option<&str>) -> Result<(), Error> {
+        match (own, self.partition_key()) {
             _ if self.keeps_keys => Ok(()),
             (None, _) => Ok(()),
             (Some(key), Some(of_batch)) if key == of_batch => Ok(()),

@@ -1,8 +1,11 @@
 use super::*;
+use crate::amqp::decode::MAX_NESTING;
+use crate::amqp::encode;
+use crate::amqp::message::{self, Body};
 use crate::dialect::annotations::BATCH_FORMAT;
 use crate::dialect::arbitrary;
 use crate::dialect::received::{LastEnqueued, ReceivedEvent};
-use crate::model::value::Timestamp;
+use crate::model::value::{Timestamp, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -230,7 +233,7 @@ fn envelopes_of_other_clients_are_taken_apart() {
 fn an_events_own_key_counts_before_the_envelopes() {
     let own = encode_event(&EventData::from("a").with_partition_key("own")).unwrap();
     let mut envelope = BytesMut::new();
-    put_annotations(&mut envelope, Some("outer"), &[], false);
+    put_annotations(&mut envelope, Some("outer"), 0, false, |_| {});
     message::put_data(&mut envelope, &own);
     for body in [&encode_event(&EventData::from("b")).unwrap(), &own] {
         message::put_data(&mut envelope, body);
@@ -375,7 +378,12 @@ proptest! {
         let (key, publisher) = ("k".repeat(key_len), "p".repeat(publisher_len));
         let others: Vec<_> = (0..others).map(|n| (Symbol::from(n.to_string()), Value::Null)).collect();
         let mut payload = BytesMut::new();
-        put_annotations(&mut payload, Some(&key), &others, false);
+        put_annotations(&mut payload, Some(&key), others.len(), false, |out| {
+            for (name, value) in &others {
+                encode::symbol(out, name);
+                encode::value(out, value);
+            }
+        });
         message::put_data(&mut payload, b"hi");
         let mut publication = Publication::parse(&payload.freeze(), 0).unwrap();
         publication.set_publisher(&publisher);
