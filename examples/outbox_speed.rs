@@ -4,8 +4,10 @@
 //! cargo run --release --features emulator --example outbox_speed -- /var/tmp
 //! ```
 //!
-//! The directory decides: what is measured is its disk. The emulator is in the same process, in memory.
+//! The directory decides: what is measured is its disk, which is measured alone first. The emulator is in the same process, in memory.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.tls = None;
     let mut emulator = Emulator::start(config).await?;
     emulator.stop().await?;
+    println!("the disk alone, in turn:    {}", spread(&mut disk(Path::new(&place))?));
     for (name, durability) in [("power cut", Durability::PowerCut), ("process", Durability::Process)] {
         for side_by_side in [1, 8, 64] {
             let directory = Path::new(&place).join(format!("outbox-speed-{}", std::process::id()));
@@ -36,12 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let started = Instant::now();
             let mut times = enqueue(&outbox, side_by_side).await?;
             let rate = EVENTS as f64 / started.elapsed().as_secs_f64();
-            times.sort_unstable();
-            let share = |of: usize| times[times.len() * of / 100].as_secs_f64() * 1e6;
             println!(
-                "{name:>9}, {side_by_side:>2} side by side: p50 {:>6.0} µs, p99 {:>6.0} µs, {rate:>7.0} events/s",
-                share(50),
-                share(99)
+                "{name:>9}, {side_by_side:>2} side by side: {}, {rate:>7.0} events/s",
+                spread(&mut times)
             );
             outbox.close().await;
             std::fs::remove_dir_all(&directory)?;
@@ -70,6 +70,27 @@ async fn open(
 ) -> Result<Outbox, eventhubs::Error> {
     let producer = ProducerClient::builder().connection_string(emulator.connection_string()).event_hub(HUB);
     Outbox::open(directory, producer, options).await
+}
+
+/// How long it takes to write so many bytes behind a file's end, and to have them on the disk.
+fn disk(place: &Path) -> std::io::Result<Vec<Duration>> {
+    let path = place.join(format!("outbox-speed-{}.disk", std::process::id()));
+    let mut file = File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..EVENTS / 4 {
+        let started = Instant::now();
+        file.write_all(&[b'x'; BODY])?;
+        file.sync_data()?;
+        times.push(started.elapsed());
+    }
+    std::fs::remove_file(&path)?;
+    Ok(times)
+}
+
+fn spread(times: &mut [Duration]) -> String {
+    times.sort_unstable();
+    let share = |of: usize| times[times.len() * of / 100].as_secs_f64() * 1e6;
+    format!("p50 {:>6.0} µs, p99 {:>6.0} µs", share(50), share(99))
 }
 
 fn event(key: usize) -> EventData {

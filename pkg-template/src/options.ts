@@ -135,7 +135,12 @@ export interface ProducerOptions extends ClientOptions {
   publishingState?: Readonly<Record<string, PublishingState>> | undefined;
 }
 
-/** How far an idempotent producer has come in one partition. */
+/**
+ * How far an idempotent producer has come in one partition.
+ *
+ * Never go on with an old state, such as one from a backup: what is new would get numbers that were used, and the service would accept it as what it has, and
+ * store nothing.
+ */
 export interface PublishingState {
   /** Which producer this is, as the service named it. */
   readonly producerId: bigint;

@@ -5,6 +5,9 @@
 /// With it another client goes on where one ended: give it to
 /// [`ClientBuilder::publishing_state`](crate::ClientBuilder::publishing_state). Whoever goes on sends again first what was not
 /// acknowledged before, in the same batches: the service knows events by their numbers, and swallows what it has.
+///
+/// Never go on with an old state, such as one from a backup: what is new would get numbers that were used, and the service would
+/// accept it as what it has, and store nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PublishingState {
     /// Which producer this is, as the service named it.
