@@ -124,6 +124,11 @@ impl Progress {
         self.ahead.clone()
     }
 
+    /// How many more events make a checkpoint due, if time does not before.
+    pub fn due_after(&self) -> u64 {
+        self.policy.events.map_or(u64::MAX, |events| events.saturating_sub(self.events).max(1))
+    }
+
     /// When to look again at the latest, if no event comes before.
     pub fn next_deadline(&self) -> Option<Moment> {
         if self.writing.is_some() || self.ahead.is_none() {

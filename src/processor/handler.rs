@@ -52,6 +52,9 @@ pub type HandlerError = Box<dyn StdError + Send + Sync>;
 pub trait EventHandler: Send + Sync + 'static {
     /// Processes events, at least one, in the order of their partition. When it returns, they count as processed: automatic
     /// checkpoints go by that. What follows an error or a panic, [`HandlerFailure`](super::HandlerFailure) decides.
+    ///
+    /// It is not interrupted when the partition is lost: until it returns, another member may be at the same events. Long work
+    /// looks at [`PartitionContext::closing`] now and then.
     fn process(
         &self,
         events: &[ReceivedEvent],

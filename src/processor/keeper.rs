@@ -31,7 +31,7 @@ struct State {
     progress: Progress,
     /// The last one that is in the store for certain, since reading began or went elsewhere.
     stored: Option<Checkpoint>,
-    /// How often reading went elsewhere. What was being written meanwhile says nothing about what follows.
+    /// How often reading went elsewhere. What was written by an earlier turn says nothing about a later one.
     turns: u64,
     /// Reading went elsewhere, and nothing has been written since.
     is_elsewhere: bool,
@@ -55,15 +55,20 @@ impl Keeper {
         Arc::new(Keeper { lease, store, board, is_never: policy.is_never(), state, turn })
     }
 
-    /// So many events were processed, up to this one. Begins to write a checkpoint when it is time.
-    pub(super) fn processed(self: &Arc<Self>, last: &ReceivedEvent, events: u64) {
+    pub(super) fn is_never(&self) -> bool {
+        self.is_never
+    }
+
+    /// So many events were processed, up to this one. Begins to write a checkpoint when it is time. How many more make another due.
+    pub(super) fn processed(self: &Arc<Self>, last: &ReceivedEvent, events: u64) -> u64 {
         if self.is_never {
-            return;
+            return u64::MAX;
         }
         let moment = now();
         let checkpoint = self.checkpoint_of(last);
         self.lock().progress.processed_many(checkpoint, events, moment);
         self.look(moment);
+        self.lock().progress.due_after()
     }
 
     /// Begins to write a checkpoint when it is time.
@@ -71,11 +76,14 @@ impl Keeper {
         if self.is_never {
             return;
         }
-        let due = self.lock().progress.due(moment);
+        let (due, turns) = {
+            let mut state = self.lock();
+            (state.progress.due(moment), state.turns)
+        };
         if let Some(due) = due {
             let keeper = self.clone();
             // Without a runtime there would be no processor.
-            let _ = spawn(async move { keeper.write_due(due).await });
+            let _ = spawn(async move { keeper.write_due(due, turns).await });
         }
     }
 
@@ -92,9 +100,9 @@ impl Keeper {
             return Err(self.described(Error::new(ErrorKind::InvalidArgument, message)));
         }
         let checkpoint = self.checkpoint_of(event);
-        let _turn = self.turn.lock().await;
         let turns = self.lock().turns;
-        self.write(&checkpoint).await.map_err(|error| self.described(error))?;
+        let _turn = self.turn.lock().await;
+        self.write(&checkpoint, turns).await.map_err(|error| self.described(error))?;
         let mut state = self.lock();
         if state.turns == turns {
             state.progress.written_elsewhere(checkpoint);
@@ -113,37 +121,45 @@ impl Keeper {
     /// The last one, when the partition is given up.
     pub(super) async fn close(&self) {
         let _turn = self.turn.lock().await;
-        let last = self.lock().progress.close();
+        let (last, turns) = {
+            let mut state = self.lock();
+            (state.progress.close(), state.turns)
+        };
         // Whose partition may be another's by now would write over what that one has written.
         let (Some(last), Ok(())) = (last, self.lease.check()) else { return };
-        if let Err(error) = self.write(&last).await {
+        if let Err(error) = self.write(&last, turns).await {
             self.failed(error);
         }
     }
 
-    async fn write_due(&self, due: Checkpoint) {
+    async fn write_due(&self, due: Checkpoint, turns: u64) {
         let turn = self.turn.lock().await;
-        let outcome = self.write(&due).await;
-        drop(turn);
-        match outcome {
-            Ok(()) => self.lock().progress.written(),
-            Err(error) => {
-                self.lock().progress.failed(now(), RETRY_PAUSE);
-                self.failed(error);
-            }
+        if self.lock().turns != turns {
+            return;
         }
+        let outcome = self.write(&due, turns).await;
+        drop(turn);
+        let mut state = self.lock();
+        match &outcome {
+            // Whoever went elsewhere meanwhile has a progress of its own.
+            _ if state.turns != turns => {}
+            Ok(()) => state.progress.written(),
+            Err(_) => state.progress.failed(now(), RETRY_PAUSE),
+        }
+        drop(state);
+        outcome.unwrap_or_else(|error| self.failed(error));
         // There may be another deadline now.
         self.lease.poke();
     }
 
-    /// To be called by whoever's turn it is.
-    async fn write(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let (turns, is_elsewhere) = {
+    /// To be called by whoever's turn it is, for a checkpoint from so many goings elsewhere.
+    async fn write(&self, checkpoint: &Checkpoint, turns: u64) -> Result<(), Error> {
+        let is_elsewhere = {
             let state = self.lock();
             if state.stored.as_ref().is_some_and(|stored| !is_ahead(checkpoint, stored)) {
                 return Ok(());
             }
-            (state.turns, state.is_elsewhere)
+            state.is_elsewhere
         };
         self.lease.sure().await?;
         if is_elsewhere {

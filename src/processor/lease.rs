@@ -2,6 +2,7 @@
 //! and closes it, the reading side looks at it before each step, by its own clocks.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -17,6 +18,8 @@ pub(crate) struct Lease {
     partition_id: Arc<str>,
     office: Arc<Office>,
     state: Mutex<State>,
+    /// Something changed that a reader has not looked at.
+    has_news: AtomicBool,
 }
 
 struct State {
@@ -35,7 +38,8 @@ impl Lease {
     pub(super) fn new(partition_id: &str, grant: Grant, office: Arc<Office>) -> Arc<Self> {
         let Grant { asked_at, expires_at, .. } = grant;
         let state = State { asked_at, expires_at, closing: None, has_ended: false, waiting: Vec::new() };
-        Arc::new(Lease { partition_id: partition_id.into(), office, state: Mutex::new(state) })
+        let has_news = AtomicBool::new(true);
+        Arc::new(Lease { partition_id: partition_id.into(), office, state: Mutex::new(state), has_news })
     }
 
     pub(crate) fn partition_id(&self) -> &Arc<str> {
@@ -115,8 +119,19 @@ impl Lease {
 
     /// Wakes whoever waits for it.
     pub(super) fn poke(&self) {
+        self.has_news.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut self.lock().waiting);
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether there was a [`poke`](Self::poke) since this reader looked last: one load, for each event.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::Acquire)
+    }
+
+    /// The reader looks now.
+    pub(super) fn take_news(&self) {
+        self.has_news.swap(false, Ordering::AcqRel);
     }
 
     /// Wakes the task with the next [`poke`](Self::poke).

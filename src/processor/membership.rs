@@ -13,6 +13,7 @@ use super::member::{Member, Rules};
 use super::office::{Granted, Office};
 use super::status::{Board, CloseReason, Operation, ProcessorStatus};
 use crate::checkpoint::Records;
+use crate::error::{Error, ErrorKind};
 use crate::model::checkpoint::{Checkpoint, Ownership};
 use crate::model::moment::{Moment, earliest, scaled};
 use crate::runtime::{Timer, now, random_bytes, unix_now};
@@ -152,13 +153,8 @@ impl Membership {
         self.is_unsure = !errors.is_empty();
         self.is_one_by_one = !errors.is_empty();
         let is_well = errors.is_empty() && records.failures.is_empty();
-        for (partition_id, error) in errors {
-            self.board.failed(partition_id.as_deref(), operation, error);
-        }
-        for failure in records.failures {
-            self.board.failed(Some(&failure.partition_id), operation, failure.error);
-        }
-        for grant in self.member.won(&records.records, asked) {
+        let won = self.decided(operation, records, errors);
+        for grant in self.member.won(&won, asked) {
             if let Some(lease) = self.leases.get(&grant.place).filter(|_| !grant.is_new) {
                 lease.renew(grant);
                 continue;
@@ -254,12 +250,23 @@ impl Membership {
         }
         let operation = Operation::ReleaseOwnership;
         let Claimed { records, errors } = self.store.claim(operation, releases, self.is_one_by_one).await;
+        self.decided(operation, records, errors);
+    }
+
+    /// What was won of claims; what failed is told.
+    fn decided(
+        &self,
+        operation: Operation,
+        records: Records<Ownership>,
+        errors: Vec<(Option<String>, Error)>,
+    ) -> Vec<Ownership> {
         for (partition_id, error) in errors {
             self.board.failed(partition_id.as_deref(), operation, error);
         }
         for failure in records.failures {
             self.board.failed(Some(&failure.partition_id), operation, failure.error);
         }
+        records.records
     }
 
     /// Until the next round, or until something is to be looked at.
@@ -339,10 +346,8 @@ impl Membership {
         let (renewals, asked) = (self.member.renewals(), now());
         let operation = Operation::RenewOwnership;
         let Claimed { records, errors } = self.store.claim(operation, &renewals, self.is_one_by_one).await;
-        for (partition_id, error) in errors {
-            self.board.failed(partition_id.as_deref(), operation, error);
-        }
-        for grant in self.member.won(&records.records, asked) {
+        let won = self.decided(operation, records, errors);
+        for grant in self.member.won(&won, asked) {
             self.leases.get(&grant.place).into_iter().for_each(|lease| lease.renew(grant));
         }
     }
@@ -373,9 +378,8 @@ fn random(below: usize) -> usize {
     (u64::from_ne_bytes(random_bytes()) % below.max(1) as u64) as usize
 }
 
-fn still_busy() -> crate::error::Error {
-    let kind = crate::error::ErrorKind::Timeout;
-    crate::error::Error::new(kind, "the handler has not come to an end, so the partition is left to expire")
+fn still_busy() -> Error {
+    Error::new(ErrorKind::Timeout, "the handler has not come to an end, so the partition is left to expire")
 }
 
 #[cfg(test)]

@@ -170,8 +170,13 @@ impl Part {
 
     /// So many events were processed, up to this one.
     pub(super) fn processed(&self, last: &ReceivedEvent, events: u64) {
-        self.processed.store(last.sequence_number(), Ordering::Relaxed);
+        self.passed(last.sequence_number());
         self.keeper.processed(last, events);
+    }
+
+    /// The events up to this number were processed.
+    pub(super) fn passed(&self, number: i64) {
+        self.processed.store(number, Ordering::Relaxed);
     }
 
     pub(super) fn is_paused(&self) -> bool {

@@ -21,6 +21,8 @@ use crate::model::moment::{Moment, earliest};
 use crate::model::position::StartPosition;
 use crate::runtime::{BoxFuture, Timer, now};
 
+/// How long events that lie ready are handed out by the clock and the lease's news alone.
+const LOOK: Duration = Duration::from_millis(50);
 /// The pause after a failure of reading that may pass.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,8 +43,18 @@ pub struct PartitionClient {
     was_paused: bool,
     was_sure: bool,
     timer: Timer,
-    /// Handed out and not known to be processed.
-    handed: Option<ReceivedEvent>,
+    /// The last event that was taken from the stream: another one begins behind it.
+    taken: Option<i64>,
+    /// Until when nothing but the clock and the lease's news has to be looked at before an event is handed out.
+    look_at: Moment,
+    /// The number of the event that was handed out and is not known to be processed.
+    handed: Option<i64>,
+    /// The same event, where checkpoints are written by themselves.
+    handed_event: Option<ReceivedEvent>,
+    /// The last of the events that were processed and that the keeper does not know of, and how many.
+    unkept: Option<(ReceivedEvent, u64)>,
+    /// How many of these make a checkpoint due.
+    due_after: u64,
     not_before: Option<Moment>,
     finishing: Option<BoxFuture<'static, ()>>,
     has_finished: bool,
@@ -66,7 +78,12 @@ impl PartitionClient {
             was_paused: false,
             was_sure: true,
             timer: Timer::default(),
+            taken: None,
+            look_at: Moment::ORIGIN,
             handed: None,
+            handed_event: None,
+            unkept: None,
+            due_after: 1,
             not_before: None,
             finishing: None,
             has_finished: false,
@@ -135,28 +152,80 @@ impl PartitionClient {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReceivedEvent, Error>>> {
-        if let Some(handed) = self.handed.take() {
-            self.context.0.processed(&handed, 1);
+        self.confirm();
+        if self.may_go_on()
+            && let Some(stream) = &mut self.stream
+        {
+            // Handed on as it is: an event is a few hundred bytes, and each time that it moves costs.
+            let next = Pin::new(stream).poll_next(cx);
+            match &next {
+                Poll::Ready(Some(Ok(event))) => {
+                    self.hand_out(event);
+                    return next;
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(self.told(error.clone())))),
+                Poll::Ready(None) | Poll::Pending => {}
+            }
         }
         if let Some(end) = ready!(self.poll_ready(cx)) {
             return Poll::Ready(end.map(Err));
         }
-        let mut one = Vec::with_capacity(1);
-        Poll::Ready(match ready!(self.poll_some(cx, 1, &mut one)) {
-            Some(Ok(())) => {
-                self.handed = one.pop();
-                self.handed.clone().map(Ok)
-            }
-            Some(Err(error)) => Some(Err(error)),
-            None => None,
-        })
+        let first = ready!(self.poll_first(cx));
+        if let Some(Ok(event)) = &first {
+            self.hand_out(event);
+        }
+        Poll::Ready(first)
+    }
+
+    /// Whether nothing has happened since everything was looked at, which is not long ago.
+    fn may_go_on(&self) -> bool {
+        !self.tenancy.lease().has_news() && now() < self.look_at
+    }
+
+    fn hand_out(&mut self, event: &ReceivedEvent) {
+        self.took(event);
+        self.handed = Some(event.sequence_number());
+        if !self.context.0.keeper.is_never() {
+            self.handed_event = Some(event.clone());
+        }
+    }
+
+    /// Asking for more says that what was handed out is processed. The keeper is told of many at a time.
+    fn confirm(&mut self) {
+        let Some(number) = self.handed.take() else { return };
+        self.context.0.passed(number);
+        let Some(event) = self.handed_event.take() else { return };
+        let events = self.unkept.take().map_or(0, |(_, events)| events) + 1;
+        self.unkept = Some((event, events));
+        if events >= self.due_after {
+            self.tell_keeper();
+        }
+    }
+
+    fn tell_keeper(&mut self) {
+        if let Some((last, events)) = self.unkept.take() {
+            self.due_after = self.context.0.keeper.processed(&last, events);
+        }
+    }
+
+    /// It lies behind this one that another stream begins.
+    fn took(&mut self, event: &ReceivedEvent) {
+        self.taken = Some(event.sequence_number());
+        if self.options.track_last_enqueued
+            && let Ok(Some(newest)) = event.last_enqueued()
+        {
+            self.context.0.set_last_enqueued(newest);
+        }
     }
 
     /// Ready with nothing when events may be handed out, with `Some` when the stream ends: with or without an error.
     #[allow(clippy::option_option, reason = "the end may have an error, and is one of two answers")]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Error>>> {
         let part = self.context.0.clone();
+        self.tell_keeper();
+        self.look_at = Moment::ORIGIN;
         loop {
+            part.lease.take_news();
             let moment = now();
             if let Some(reason) = self.tenancy.lease().closing() {
                 self.stream = None;
@@ -167,7 +236,7 @@ impl PartitionClient {
             part.keeper.look(moment);
             if let Some(position) = part.take_seek() {
                 self.stream = None;
-                self.position = position;
+                (self.position, self.taken) = (position, None);
                 (self.not_before, self.has_begun) = (None, false);
                 part.keeper.restart();
             }
@@ -175,19 +244,15 @@ impl PartitionClient {
             self.was_paused = part.is_paused();
             self.was_sure = self.tenancy.lease().is_sure();
             if !self.was_paused && self.was_sure && self.not_before.is_none() {
+                self.look_at = (moment + LOOK).min(part.lease.expires_at());
                 return Poll::Ready(None);
             }
             ready!(self.poll_waiting(cx));
         }
     }
 
-    /// Takes what lies ready.
-    fn poll_some(
-        &mut self,
-        cx: &mut Context<'_>,
-        most: usize,
-        batch: &mut Vec<ReceivedEvent>,
-    ) -> Poll<Option<Result<(), Error>>> {
+    /// The next event of the stream, once there is one.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReceivedEvent, Error>>> {
         loop {
             let stream = match &mut self.stream {
                 Some(stream) => stream,
@@ -196,40 +261,50 @@ impl PartitionClient {
                     Err(error) => return Poll::Ready(Some(Err(self.told(error)))),
                 },
             };
-            while batch.len() < most {
-                match Pin::new(&mut *stream).poll_next(cx) {
-                    Poll::Ready(Some(Ok(event))) => batch.push(event),
-                    Poll::Ready(Some(Err(error))) if batch.is_empty() => {
-                        return Poll::Ready(Some(Err(self.told(error))));
-                    }
-                    // It is told again when the events have been processed.
-                    Poll::Ready(Some(Err(error))) => {
-                        self.failed(error);
-                        break;
-                    }
-                    Poll::Ready(None) => {
-                        let error = Error::new(ErrorKind::Closed, "the consumer was closed");
-                        self.failed(error);
-                        break;
-                    }
-                    Poll::Pending => break,
-                }
-            }
-            if let Some(last) = batch.last() {
-                // It lies behind what was handed out that the next stream begins.
-                self.position = StartPosition::sequence_number(last.sequence_number());
-                if self.options.track_last_enqueued
-                    && let Ok(Some(newest)) = last.last_enqueued()
-                {
-                    self.context.0.set_last_enqueued(newest);
-                }
-                return Poll::Ready(Some(Ok(())));
+            match Pin::new(stream).poll_next(cx) {
+                Poll::Ready(Some(Ok(event))) => return Poll::Ready(Some(Ok(event))),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(self.told(error)))),
+                Poll::Ready(None) => drop(self.failed(consumer_closed())),
+                Poll::Pending => {}
             }
             ready!(self.poll_waiting(cx));
             if let Some(end) = ready!(self.poll_ready(cx)) {
                 return Poll::Ready(end.map(Err));
             }
         }
+    }
+
+    /// The next event, and what lies ready behind it.
+    fn poll_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        batch: &mut Vec<ReceivedEvent>,
+    ) -> Poll<Option<Result<(), Error>>> {
+        match ready!(self.poll_first(cx)) {
+            Some(Ok(first)) => batch.push(first),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        }
+        while batch.len() < most
+            && let Some(stream) = &mut self.stream
+        {
+            match Pin::new(stream).poll_next(cx) {
+                Poll::Ready(Some(Ok(event))) => batch.push(event),
+                // It is told again when the events have been processed.
+                Poll::Ready(Some(Err(error))) => {
+                    self.failed(error);
+                    break;
+                }
+                Poll::Ready(None) => {
+                    self.failed(consumer_closed());
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        batch.last().into_iter().for_each(|last| self.took(last));
+        Poll::Ready(Some(Ok(())))
     }
 
     /// Ready when the clock has something to look at; woken by what happens to the partition.
@@ -248,6 +323,9 @@ impl PartitionClient {
 
     fn open(&mut self) -> Result<EventStream, Error> {
         let id = self.context.partition_id().to_owned();
+        if let Some(taken) = self.taken.take() {
+            self.position = StartPosition::sequence_number(taken);
+        }
         let mut reader = self.context.0.consumer.partition(&id).from(self.position.clone());
         reader = reader.owner_level(self.options.owner_level);
         reader = reader.track_last_enqueued(self.options.track_last_enqueued);
@@ -270,6 +348,8 @@ impl PartitionClient {
 
     /// Reading failed: what becomes of the partition.
     fn failed(&mut self, error: Error) -> Error {
+        // What comes next is not to be had by looking at the clock alone.
+        self.look_at = Moment::ORIGIN;
         let lease = self.tenancy.lease();
         if error.kind() == ErrorKind::OwnershipLost {
             lease.close(CloseReason::OwnershipLost);
@@ -291,6 +371,7 @@ impl PartitionClient {
             return Poll::Ready(());
         }
         self.stream = None;
+        self.tell_keeper();
         let keeper = &self.context.0.keeper;
         let finishing = self.finishing.get_or_insert_with(|| {
             let keeper = keeper.clone();
@@ -304,6 +385,10 @@ impl PartitionClient {
     fn lost(&self, reason: CloseReason) -> Error {
         lost(reason).with_operation(Operation::Receive.words()).with_entity(self.context.partition_id())
     }
+}
+
+fn consumer_closed() -> Error {
+    Error::new(ErrorKind::Closed, "the consumer was closed")
 }
 
 impl Deref for PartitionClient {

@@ -10,7 +10,6 @@ use super::*;
 use crate::checkpoint::{CheckpointStore, MemoryStore};
 use crate::dialect::event::EventData;
 use crate::dialect::received::tests::delivered;
-use crate::error::{Error, ErrorKind};
 use crate::model::auto_checkpoint::AutoCheckpoint;
 use crate::model::balance::Strategy;
 use crate::model::checkpoint::ConsumerGroup;

@@ -180,6 +180,76 @@ async fn checkpoints_write_themselves_forward_only_and_come_again_when_they_fail
 }
 
 #[test]
+async fn who_pulls_gets_a_checkpoint_after_exactly_so_many_events() {
+    let (running, store) = (start().await, Faulty::default());
+    let _ = fill(&running, 25, "x").await;
+    let policy = AutoCheckpoint::never().every_events(10);
+    let processor = builder(&running, store.clone()).auto_checkpoint(policy).build().unwrap();
+    let mut client = soon(processor.next_partition()).await.unwrap().unwrap();
+    let id = client.partition_id().to_owned();
+    assert_eq!(take(&mut client, 10).await.last(), Some(&9));
+    assert_eq!(client.last_processed(), Some(8), "the tenth is being worked on");
+    assert!(store.numbers(&id).is_empty());
+    // Asking for the eleventh says that the tenth is done.
+    let _ = take(&mut client, 1).await;
+    until("the first", || store.numbers(&id) == [9]).await;
+    let _ = take(&mut client, 10).await;
+    until("the second", || store.numbers(&id) == [9, 19]).await;
+    drop(client);
+    soon(processor.stop()).await;
+    assert_eq!(store.numbers(&id), [9, 19]);
+}
+
+#[test]
+async fn a_pause_and_a_seek_hold_for_events_that_lie_ready() {
+    let (running, store) = (start().await, Faulty::default());
+    let _ = fill(&running, 10, "x").await;
+    let processor = builder(&running, store.clone()).build().unwrap();
+    let mut client = soon(processor.next_partition()).await.unwrap().unwrap();
+    assert_eq!(take(&mut client, 2).await, [0, 1]);
+    client.pause();
+    let next = async {
+        tokio::select! {
+            biased;
+            event = client.next() => Some(event),
+            () = tokio::time::sleep(INTERVAL) => None,
+        }
+    };
+    assert!(next.await.is_none(), "it is paused");
+    client.resume();
+    assert_eq!(take(&mut client, 1).await, [2]);
+    client.seek(StartPosition::sequence_number(6));
+    assert_eq!(take(&mut client, 1).await, [7]);
+    drop(client);
+    soon(processor.stop()).await;
+}
+
+#[test]
+async fn what_is_being_written_when_somebody_goes_elsewhere_holds_up_no_checkpoint_from_there() {
+    let (running, store) = (start().await, Faulty::default());
+    let _ = fill(&running, 6, "x").await;
+    let processor = builder(&running, store.clone()).build().unwrap();
+    let mut client = soon(processor.next_partition()).await.unwrap().unwrap();
+    let id = client.partition_id().to_owned();
+    let mut events = Vec::new();
+    while events.len() < 6 {
+        events.push(soon(client.next()).await.unwrap().unwrap());
+    }
+    store.set(Trouble { delay: INTERVAL, ..Trouble::default() });
+    let (context, last) = (client.context().clone(), events[5].clone());
+    let writing = tokio::spawn(async move { context.checkpoint(&last).await });
+    until("its way", || store.calls() > 0).await;
+    client.seek(StartPosition::earliest());
+    let first = soon(client.next()).await.unwrap().unwrap();
+    assert_eq!(first.sequence_number(), 0);
+    soon(writing).await.unwrap().unwrap();
+    soon(client.checkpoint(&first)).await.unwrap();
+    assert_eq!(store.numbers(&id), [5, 0]);
+    drop(client);
+    soon(processor.stop()).await;
+}
+
+#[test]
 async fn what_a_capped_group_leaves_over_is_read_by_nobody_until_somebody_comes() {
     let (running, store) = (start().await, MemoryStore::new());
     let capped = join(builder(&running, store.clone()).max_partitions(1));

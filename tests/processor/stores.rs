@@ -1,5 +1,6 @@
 //! A store that goes wrong when it is told to.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,11 +39,18 @@ pub(crate) struct Faulty {
     pub(crate) inner: MemoryStore,
     trouble: Arc<Mutex<Trouble>>,
     written: Arc<Mutex<Vec<Checkpoint>>>,
+    /// Checkpoints that were asked to be written.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Faulty {
     pub(crate) fn set(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// How many checkpoints were asked to be written.
+    pub(crate) fn calls(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Every checkpoint that was written, in order.
@@ -132,6 +140,7 @@ impl CheckpointStore for Faulty {
         checkpoint: &'a Checkpoint,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
             let trouble = self.pass().await?;
             if trouble.hanging_checkpoint.as_ref() == Some(&checkpoint.partition_id) {
                 std::future::pending::<()>().await;

@@ -58,6 +58,7 @@ async fn main() -> ExitCode {
     for _ in 0..plan.members {
         members.start().await;
     }
+    members.watch_store();
     let produce = tokio::spawn(produce(connection_string.clone(), plan.partitions));
     let begin = tokio::time::Instant::now();
     // Everybody has a share before anything goes wrong.

@@ -5,12 +5,16 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eventhubs::checkpoint::{BlobStore, CheckpointStore, ConsumerGroup};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::line::Line;
 use crate::{CONTAINER, EXPIRY, HUB, INTERVAL, Plan, millis, storage};
+
+/// How often the store is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What is done to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub(crate) struct Members {
     struck: Vec<Struck>,
     needed: u64,
     readers: Vec<JoinHandle<()>>,
+    watch: Option<JoinHandle<()>>,
     is_watched: bool,
 }
 
@@ -74,6 +79,7 @@ impl Members {
             struck: Vec::new(),
             needed: 0,
             readers: Vec::new(),
+            watch: None,
             is_watched: false,
         }
     }
@@ -107,6 +113,26 @@ impl Members {
         self.is_watched = true;
         let at = millis();
         self.lines.lock().unwrap().push(Noted { member: usize::MAX, at, text: "W".into() });
+    }
+
+    /// Looks what the store has, again and again, and writes down how far each partition was read.
+    pub(crate) fn watch_store(&mut self) {
+        let store = BlobStore::from_connection_string(storage(self.storage_port), CONTAINER).unwrap();
+        let group =
+            ConsumerGroup { namespace: "localhost".into(), event_hub: HUB.into(), name: "$Default".into() };
+        let lines = self.lines.clone();
+        self.watch = Some(tokio::spawn(async move {
+            loop {
+                let listed = store.list_checkpoints(&group).await;
+                let at = millis();
+                for record in listed.into_iter().flat_map(|listed| listed.records) {
+                    let number = record.sequence_number.unwrap();
+                    let text = format!("S {} {number}", record.partition_id);
+                    lines.lock().unwrap().push(Noted { member: usize::MAX, at, text });
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }));
     }
 
     /// Does something to one of the members that are well.
@@ -170,6 +196,7 @@ impl Members {
         for reader in self.readers {
             let _ = reader.await;
         }
+        self.watch.into_iter().for_each(|watch| watch.abort());
         let lines = self.lines.lock().unwrap().clone();
         (lines, self.struck, self.needed)
     }

@@ -10,8 +10,8 @@ import type { ReceivedEvent } from "../received.js";
 import type { EventStream } from "../stream.js";
 import type { GroupStore } from "./caller.js";
 import { type Checkpoint, hasNumber, type Mark, type PartitionOwnership, positionBehind } from "./checkpoint.js";
+import { Keeper, type Kept, pauseAfter } from "./keeper.js";
 import { type CloseReason, closed, type PartitionLag, type PartitionReader, type ProcessorHandlers, type ProcessorOperation, type Settings } from "./options.js";
-import { Progress } from "./progress.js";
 
 /** What all partitions of a processor have in common. @internal */
 export interface Host<T> {
@@ -35,8 +35,6 @@ interface BatchSize {
 }
 
 const BATCH: Record<string, Rule> = { maxCount: atLeastOne, maxWaitMs: millis };
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 30_000;
 
 /** @internal */
 export class Partition<T> implements PartitionReader<T> {
@@ -47,9 +45,7 @@ export class Partition<T> implements PartitionReader<T> {
   /** Rings when something changed that a reader may wait for. */
   readonly #bell = new Bell();
   readonly #abort = new AbortController();
-  #progress: Progress;
-  /** The progress since somebody went elsewhere, until the first checkpoint from there. */
-  #soughtWith: Progress | undefined;
+  readonly #keeper: Keeper;
   /** Where reading goes on, and how often somebody wanted it elsewhere. */
   #from: StartPosition;
   #turns = 0;
@@ -60,10 +56,6 @@ export class Partition<T> implements PartitionReader<T> {
   #askedAt = -Infinity;
   /** Goes off when the ownership was not renewed in time. */
   #expiry: Timer | undefined;
-  #timer: Timer | undefined;
-  /** Writes of checkpoints, one after the other: of two at once the store might keep the older. */
-  #writes: Promise<unknown> = Promise.resolve();
-  #failedWrites = 0;
   /** What was handed out to a reader and is not yet known to be processed. */
   #handed: { mark: Mark; events: number; turns: number } | undefined;
   /** What still runs: handlers, or somebody's loop. */
@@ -76,7 +68,7 @@ export class Partition<T> implements PartitionReader<T> {
     this.#host = host;
     this.partitionId = partitionId;
     this.startingCheckpoint = checkpoint;
-    this.#progress = new Progress(host.how.autoCheckpoint, checkpoint);
+    this.#keeper = new Keeper(this.#kept(), host.store, host.how.autoCheckpoint, checkpoint);
     this.#from = (checkpoint && positionBehind(checkpoint)) ?? host.how.from(partitionId);
     this.closed = new Promise((resolve) => (this.#tellClosed = resolve));
   }
@@ -115,8 +107,7 @@ export class Partition<T> implements PartitionReader<T> {
     this.#from = position;
     this.#turns += 1;
     this.#handed = undefined;
-    this.#progress = new Progress(this.#host.how.autoCheckpoint, undefined);
-    this.#soughtWith = this.#progress;
+    this.#keeper.restart();
     this.#bell.ring();
   }
 
@@ -127,19 +118,13 @@ export class Partition<T> implements PartitionReader<T> {
     }
     const mark = { sequenceNumber: sequenceNumber ?? NaN, offset: offset ?? "" };
     if (positionBehind(mark) === undefined) throw invalid("a checkpoint needs an event with an offset or a sequence number");
-    const progress = this.#progress;
-    await this.#inTurn(async () => {
-      if (!progress.isForward(mark) && !this.#isLost) return;
-      await this.#put(mark, progress);
-      progress.writtenElsewhere(mark);
-      this.#bell.ring();
-    });
+    await this.#keeper.checkpoint(mark);
   }
 
   async lag(): Promise<PartitionLag> {
     const { partitionId } = this;
     const { isEmpty, lastEnqueuedSequenceNumber: last, beginSequenceNumber: first } = await this.#host.consumer.partitionProperties(partitionId);
-    const done = this.#progress.last;
+    const done = this.#keeper.last;
     const processed = done !== undefined && hasNumber(done) ? done.sequenceNumber : undefined;
     return { partitionId, events: isEmpty ? 0 : this.#behind(processed, first, last), processed, last };
   }
@@ -238,27 +223,16 @@ export class Partition<T> implements PartitionReader<T> {
         "it may wait for the processor to close, which waits for it";
       await this.#host.report("close", new EventHubsError("timeout", message), this.partitionId);
     }
-    this.#timer?.stop();
+    this.#keeper.stop();
     this.#expiry?.stop();
-    if (!this.#isLost) await this.#writeLast();
+    // What is on its way comes first.
+    if (!this.#isLost) await this.#keeper.close(this.#host.how.storeTimeoutMs);
     try {
       await this.#host.close?.(reason, this);
     } catch (error) {
       await this.#host.report("close", error, this.partitionId);
     }
     this.#tellClosed(reason);
-  }
-
-  async #writeLast(): Promise<void> {
-    // What is on its way comes first.
-    await within(this.#host.how.storeTimeoutMs, this.#writes);
-    const mark = this.#progress.close();
-    if (mark === undefined) return;
-    try {
-      await this.#inTurn(() => this.#put(mark, this.#progress));
-    } catch (error) {
-      await this.#host.report("write-checkpoint", error, this.partitionId);
-    }
   }
 
   async #pump(process: ProcessorHandlers<T>["process"]): Promise<void> {
@@ -360,7 +334,7 @@ export class Partition<T> implements PartitionReader<T> {
   /** Whether events are held back for now. What has ended holds nothing back. */
   #isHindered(): boolean {
     if (this.#reason !== undefined) return false;
-    return this.#isPaused || !this.isSure || this.#progress.isHeldUp(now());
+    return this.#isPaused || !this.isSure || this.#keeper.isHeldUp;
   }
 
   /** How many events lie behind what was processed, or behind where it starts. */
@@ -387,54 +361,23 @@ export class Partition<T> implements PartitionReader<T> {
   /** Events were processed. */
   #done(mark: Mark, events: number, turns: number): void {
     if (turns !== this.#turns || this.#isLost) return;
-    const { sequenceNumber, offset } = mark;
-    this.#progress.processed({ sequenceNumber, offset }, events, now());
-    this.#remember();
+    this.#keeper.processed(mark, events);
   }
 
-  /** Writes a checkpoint when one is due, or looks again when it will be. */
-  #remember(): void {
-    if (this.#reason !== undefined) return;
-    this.#timer?.stop();
-    const progress = this.#progress;
-    const due = progress.due(now());
-    if (due !== undefined) {
-      void this.#write(progress, due);
-      return;
-    }
-    const deadline = progress.nextDeadline();
-    if (deadline !== undefined) this.#timer = Timer.start(() => this.#remember(), deadline - now());
-  }
-
-  async #write(progress: Progress, mark: Mark): Promise<void> {
-    try {
-      await this.#inTurn(async () => {
-        if (progress.isForward(mark)) await this.#put(mark, progress);
-      });
-      this.#failedWrites = 0;
-      progress.written();
-    } catch (error) {
-      progress.failed(now(), pauseAfter(this.#failedWrites++));
-      await this.#host.report("write-checkpoint", error, this.partitionId);
-    }
-    this.#bell.ring();
-    this.#remember();
-  }
-
-  /** Writes a checkpoint, once it is certain that the partition is owned. */
-  async #put(mark: Mark, progress: Progress): Promise<void> {
-    while (!this.isSure && !this.#isLost) await this.#bell.wait();
-    if (this.#isLost) throw this.#over();
-    // A store may leave what is ahead and not known here; what is put back on purpose is to be known.
-    if (this.#soughtWith === progress) await this.#host.store.listCheckpoints();
-    await this.#host.store.updateCheckpoint(this.partitionId, mark);
-    if (this.#soughtWith === progress) this.#soughtWith = undefined;
-  }
-
-  #inTurn<R>(work: () => Promise<R>): Promise<R> {
-    const done = this.#writes.then(work);
-    this.#writes = done.catch(() => undefined);
-    return done;
+  #kept(): Kept {
+    const isEnding = (): boolean => this.#reason !== undefined;
+    return {
+      partitionId: this.partitionId,
+      get isEnding() {
+        return isEnding();
+      },
+      sure: async () => {
+        while (!this.isSure && !this.#isLost) await this.#bell.wait();
+        if (this.#isLost) throw this.#over();
+      },
+      written: () => this.#bell.ring(),
+      failed: (error) => this.#host.report("write-checkpoint", error, this.partitionId),
+    };
   }
 
   /** Whether the partition may be another's by now, so that nothing may be written for it. */
@@ -452,8 +395,4 @@ export class Partition<T> implements PartitionReader<T> {
     }
     return closed(`partition '${this.partitionId}'`);
   }
-}
-
-function pauseAfter(failures: number): number {
-  return Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE);
 }
