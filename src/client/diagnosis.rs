@@ -415,7 +415,7 @@ fn cbs_hint(error: &Error) -> &'static str {
 
 /// Seconds since 1970 of a time such as `2026-01-31T09:05:07`.
 fn seconds(text: &str) -> Option<i64> {
-    let part = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok().map(i64::from);
+    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok().filter(|part| *part >= 0);
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
     let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {

@@ -150,7 +150,7 @@ impl RequestLinks {
     pub(super) fn reply(payload: &Bytes) -> Result<(Option<u64>, Reply), Error> {
         let reply = Reply::parse(payload)?;
         let id = match &reply.correlation_id {
-            Some(Value::String(text)) => text.parse().ok(),
+            Some(Value::String(text)) => text.parse::<i64>().ok().map(|id| id as u64),
             _ => None,
         };
         Ok((id, reply))

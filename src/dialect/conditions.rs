@@ -156,8 +156,9 @@ pub fn error(error: &AmqpError) -> Error {
         error = error.with_said_at(time);
     }
     if kind == ErrorKind::ServerBusy {
-        let seconds = word_behind(description, WAIT).and_then(|word| word.parse().ok());
-        error = error.with_retry_after(seconds.map(|seconds: u32| Duration::from_secs(seconds.into())));
+        let seconds = word_behind(description, WAIT).and_then(|word| word.parse::<i64>().ok());
+        let wait = seconds.and_then(|seconds| u32::try_from(seconds).ok());
+        error = error.with_retry_after(wait.map(|seconds| Duration::from_secs(seconds.into())));
     }
     error
 }

@@ -1,30 +1,27 @@
-//! A client of a hub: a producer's or a consumer's end, which have most in common.
+//! A client of a hub: a producer's and a consumer's end in one, which have most in common.
 
 use js_sys::{Function, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::cancel::promise;
-use super::error::{invalid, thrown};
+use super::error::thrown;
 use super::given::Given;
 use super::list;
 use super::settings::{Hooks, duration, setup};
 use super::status::{self, Statuses};
-use crate::client::{Client, FromClient, Needs};
+use crate::client::{Client, Extras, FromClient, Needs};
 use crate::consumer::ConsumerClient;
-use crate::dialect::annotations::DEFAULT_CONSUMER_GROUP;
 use crate::error::Error;
 use crate::producer::ProducerClient;
 
-/// A client of a hub.
+/// A client of a hub: what sends, and what receives.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Hub(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    Producer(ProducerClient),
-    Consumer(ConsumerClient),
+pub struct Hub {
+    sends: bool,
+    producer: ProducerClient,
+    consumer: ConsumerClient,
 }
 
 #[wasm_bindgen]
@@ -72,12 +69,11 @@ impl Hub {
     /// Resolves to what works on the way to the hub, as far as that is known after so many milliseconds.
     pub fn diagnose(&self, limit: f64, ticket: u32) -> Promise {
         let client = self.client().clone();
-        let (needs, group) = match &self.0 {
-            Kind::Producer(_) => (Needs::Send, DEFAULT_CONSUMER_GROUP.to_owned()),
-            Kind::Consumer(consumer) => (Needs::Listen, consumer.consumer_group().to_owned()),
-        };
+        let needs = if self.sends { Needs::Send } else { Needs::Listen };
+        let consumer = self.consumer.clone();
         promise(ticket, async move {
-            Ok(status::diagnosis(&client.diagnose(needs, &group, duration(limit)?).await))
+            let diagnosis = client.diagnose(needs, consumer.consumer_group(), duration(limit)?).await;
+            Ok(status::diagnosis(&diagnosis))
         })
     }
 
@@ -93,31 +89,23 @@ impl Hub {
 
 impl Hub {
     fn client(&self) -> &Client {
-        match &self.0 {
-            Kind::Producer(producer) => producer.client(),
-            Kind::Consumer(consumer) => consumer.client(),
-        }
+        self.consumer.client()
     }
 
-    pub(super) fn producer(&self) -> Result<ProducerClient, Error> {
-        match &self.0 {
-            Kind::Producer(producer) => Ok(producer.clone()),
-            Kind::Consumer(_) => Err(invalid("a consumer sends nothing")),
-        }
+    pub(super) fn producer(&self) -> ProducerClient {
+        self.producer.clone()
     }
 
-    pub(super) fn consumer(&self) -> Result<ConsumerClient, Error> {
-        match &self.0 {
-            Kind::Consumer(consumer) => Ok(consumer.clone()),
-            Kind::Producer(_) => Err(invalid("a producer receives nothing")),
-        }
+    pub(super) fn consumer(&self) -> ConsumerClient {
+        self.consumer.clone()
     }
 }
 
 fn made(sends: bool, settings: Given, hooks: Hooks) -> Result<Hub, Error> {
-    let (client, extras) = setup(settings, hooks)?.client()?;
-    Ok(Hub(match sends {
-        true => Kind::Producer(ProducerClient::from_client(client, extras)?),
-        false => Kind::Consumer(ConsumerClient::from_client(client, extras)?),
-    }))
+    let (client, mut extras) = setup(settings, hooks)?.client()?;
+    let reads =
+        Extras { consumer_group: extras.consumer_group.take(), idempotent: false, publishing: Vec::new() };
+    // Both, whichever is meant: on their own they do nothing.
+    let consumer = ConsumerClient::from_client(client.clone(), reads)?;
+    Ok(Hub { sends, consumer, producer: ProducerClient::from_client(client, extras)? })
 }

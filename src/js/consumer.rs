@@ -34,7 +34,7 @@ impl Hub {
     pub fn open(&self, reading: Vec<u8>, ticket: u32) -> Promise {
         let consumer = self.consumer();
         promise(ticket, async move {
-            let stream = open(&consumer?, Given::new(reading)).await?;
+            let stream = open(&consumer, Given::new(reading)).await?;
             let partition_ids = stream.partition_ids().map(str::to_owned).collect();
             Ok(Stream { events: Rc::new(Mutex::new(Some(stream))), partition_ids }.into())
         })

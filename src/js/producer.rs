@@ -35,7 +35,6 @@ impl Hub {
         promise(ticket, async move {
             let options = SendOptions { partition_id, partition_key };
             let mut events = to_send(bytes, &ends)?;
-            let producer = producer?;
             let sent = match events.len() {
                 1 => producer.send_one(events.remove(0), options).await.map(|()| 1),
                 _ => producer.send_each(events.into_iter(), options).await,
@@ -58,7 +57,7 @@ impl Hub {
         promise(ticket, async move {
             let max_size = max_size.map(|size| size as u64);
             let options = BatchOptions { partition_id, partition_key, max_size };
-            let mut batch = producer?.create_batch_with(options).await?;
+            let mut batch = producer.create_batch_with(options).await?;
             if keeps_keys {
                 batch = batch.keeping_keys();
             }
@@ -73,7 +72,7 @@ impl Hub {
         let batch = batch.0.take();
         promise(ticket, async move {
             let batch = batch.ok_or_else(|| invalid("the batch has been sent"))?;
-            producer?.send_message(batch, first).await?;
+            producer.send_message(batch, first).await?;
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -82,14 +81,14 @@ impl Hub {
     #[wasm_bindgen(js_name = publishingState)]
     pub fn publishing_state(&self, partition_id: String, ticket: u32) -> Promise {
         let producer = self.producer();
-        promise(ticket, async move { Ok(list::publishing(producer?.publishing_state(&partition_id).await?)) })
+        promise(ticket, async move { Ok(list::publishing(producer.publishing_state(&partition_id).await?)) })
     }
 
     /// Goes on in a partition as this producer, or, where nothing is given, as a new one.
     #[wasm_bindgen(js_name = publishAs)]
     pub fn publish_as(&self, partition_id: &str, state: Option<Vec<u8>>) -> Result<(), JsValue> {
         let state = state.map(|state| publishing_state(&mut Given::new(state)));
-        let done = self.producer().and_then(|producer| producer.publish_as(partition_id, state));
+        let done = self.producer().publish_as(partition_id, state);
         done.map_err(|error| thrown(&error))
     }
 }

@@ -377,8 +377,8 @@ pub(crate) fn parse_authority(authority: &str) -> Result<(String, Option<u16>), 
     };
     let port = match port {
         None => None,
-        Some(text) => match text.parse::<u16>() {
-            Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
+        Some(text) => match text.parse::<i64>().map(u16::try_from) {
+            Ok(Ok(port)) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
             _ => return Err("has a port that is not a number from 1 to 65535"),
         },
     };

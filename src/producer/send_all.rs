@@ -26,9 +26,10 @@ pub(super) async fn run(
     while events.peek().is_some() {
         let groups = next_window(&mut events, &new_batch, options)
             .map_err(|(index, error)| describe(error).with_event_index(index))?;
-        let count: usize = groups.iter().flat_map(|group| &group.batches).map(|batch| batch.len).sum();
-        together(sender, groups.into_iter().flat_map(Group::into_runs).collect()).await?;
-        sent += count;
+        for group in &groups {
+            sent += group.batches.iter().map(|batch| batch.len).sum::<usize>();
+        }
+        together(sender, into_runs(groups)).await?;
     }
     Ok(sent)
 }
@@ -40,21 +41,27 @@ struct Group {
     batches: Vec<EncodedBatch>,
 }
 
-impl Group {
-    /// Batches that have to wait for one another.
-    fn into_runs(self) -> Vec<Run> {
-        let run = |batches: Vec<EncodedBatch>| Run { batches: batches.into_iter(), sending: None };
-        match self.is_ordered {
-            true => vec![run(self.batches)],
-            false => self.batches.into_iter().map(|batch| run(vec![batch])).collect(),
-        }
-    }
-}
-
 /// Batches that are sent one after the other.
 struct Run {
     batches: std::vec::IntoIter<EncodedBatch>,
     sending: Option<Submission>,
+}
+
+/// What may be sent side by side.
+fn into_runs(groups: Vec<Group>) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut push =
+        |batches: Vec<EncodedBatch>| runs.push(Run { batches: batches.into_iter(), sending: None });
+    for group in groups {
+        if group.is_ordered {
+            push(group.batches);
+            continue;
+        }
+        for batch in group.batches {
+            push(vec![batch]);
+        }
+    }
+    runs
 }
 
 impl Run {
@@ -251,10 +258,10 @@ mod tests {
     fn events_without_a_key_need_no_order() {
         let events = vec![EventData::from(vec![0; 600]), EventData::from(vec![0; 600])];
         let groups = window(events, 1000, &SendOptions::default()).unwrap();
-        assert_eq!(groups.into_iter().flat_map(Group::into_runs).count(), 2);
+        assert_eq!(into_runs(groups).len(), 2);
         let events = vec![EventData::from(vec![0; 600]), EventData::from(vec![0; 600])];
         let groups = window(events, 1000, &SendOptions::to_partition("0")).unwrap();
-        assert_eq!(groups.into_iter().flat_map(Group::into_runs).count(), 1);
+        assert_eq!(into_runs(groups).len(), 1);
     }
 
     #[test]

@@ -242,19 +242,24 @@ fn said(event: &JsValue, name: &str) -> Option<String> {
     (!said.is_empty()).then_some(said)
 }
 
+/// A simple search: these texts are short, and a page would pay for a clever one.
+fn contains(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
+}
+
 /// Node names the reasons of OpenSSL by codes such as `SELF_SIGNED_CERT_IN_CHAIN`.
 fn is_about_certificate(event: &JsValue) -> bool {
     let error = Reflect::get(event, &"error".into()).unwrap_or_default();
     // What is not an object has no properties.
     let code = error.is_object().then(|| said(&error, "code")).flatten();
-    code.is_some_and(|code| code.contains("CERT") || code.starts_with("UNABLE_TO_"))
+    code.is_some_and(|code| contains(&code, "CERT") || code.starts_with("UNABLE_TO_"))
 }
 
 fn refused(closed: &Closed, state: &State) -> DialError {
     let error = state.error.as_deref();
     // `ws` tells the status of a refused upgrade in words.
     let status = error.and_then(|said| said.strip_prefix("Unexpected server response: "));
-    if let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) {
+    if let Some(status) = status.and_then(|status| status.parse::<i64>().ok()) {
         return DialError {
             message: format!("the server refused the WebSocket upgrade with HTTP status {status}"),
             // A gateway that is starting or overloaded says so with these; any other refusal stays one.
@@ -266,7 +271,7 @@ fn refused(closed: &Closed, state: &State) -> DialError {
             DialError::permanent(format!("the server's certificate is not trusted ({said})"))
         }
         // So does `ws` put it.
-        Some(said) if said.contains("subprotocol") => no_sub_protocol(),
+        Some(said) if contains(said, "subprotocol") => no_sub_protocol(),
         _ => DialError::transient(text(closed, error)),
     }
 }
