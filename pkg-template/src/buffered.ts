@@ -22,6 +22,8 @@ const CLOSE: Record<string, Rule> = { ...CALL, flush: "boolean" };
 
 /** Batches whose end nobody has read yet, at most. */
 const MOST_OUTCOMES = 1024;
+/** How soon the hub is not looked at again for a partition that it did not have. */
+const LOOK_AGAIN_MS = 10_000;
 const ENCODER = new TextEncoder();
 
 /** How events are gathered, besides what producers are told. */
@@ -105,6 +107,7 @@ export class BufferedProducerClient {
   readonly #buffering: BufferedProducerOptions;
   readonly #listeners = new Set<{ waiting: SendOutcome[]; missed: number; bell: Bell }>();
   #partitionIds: Promise<string[]> | undefined;
+  #lookedAgain = -Infinity;
   #turn = 0;
   #closed: Promise<void> | undefined;
   #isDropping = false;
@@ -248,7 +251,8 @@ export class BufferedProducerClient {
 
   async #choose(partitionId: string | undefined, key: string | undefined, signal: AbortSignal | undefined): Promise<string> {
     this.#partitionIds ??= this.#look();
-    const ids = await raced(this.#partitionIds, signal);
+    let ids = await raced(this.#partitionIds, signal);
+    if (partitionId !== undefined && !ids.includes(partitionId)) ids = await raced(this.#lookAgain(), signal);
     if (partitionId !== undefined) {
       if (ids.includes(partitionId)) return partitionId;
       throw new EventHubsError("not-found", `there is no partition '${partitionId}': there are ${ids.join(", ")}`, {
@@ -258,6 +262,15 @@ export class BufferedProducerClient {
     }
     const index = key !== undefined ? running().partitionFor(key, ids.length) : this.#turn++ % ids.length;
     return text(ids[index], "the partition's id");
+  }
+
+  /** A hub may get more partitions; it is not asked all the time for one that it does not have. */
+  #lookAgain(): Promise<string[]> {
+    if (this.#partitionIds === undefined || performance.now() >= this.#lookedAgain + LOOK_AGAIN_MS) {
+      this.#lookedAgain = performance.now();
+      this.#partitionIds = this.#look();
+    }
+    return this.#partitionIds;
   }
 
   async #look(): Promise<string[]> {

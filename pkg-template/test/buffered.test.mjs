@@ -57,6 +57,17 @@ test("an idempotent producer stores once what it has to send twice, and another 
   await assert.rejects(second.send("late", { partitionId: "0" }), ours("ownership-lost"));
 });
 
+test("a buffered producer finds the partition that a hub got later", async (t) => {
+  const { emulator, make } = await setUp(t);
+  const producer = make();
+  assert.equal(await (await producer.enqueue("before", { partitionId: "1" })).stored, "1");
+  emulator.deleteHub("eh1");
+  emulator.createHub("eh1", 6);
+  assert.equal(await (await producer.enqueue("after", { partitionId: "5" })).stored, "5");
+  await assert.rejects(producer.enqueue("nowhere", { partitionId: "6" }), ours("not-found", /there are 0, 1, 2, 3, 4, 5/));
+  await producer.close();
+});
+
 test("who begins to listen after the end hears that it was the end", async (t) => {
   const { make } = await setUp(t);
   const producer = make();

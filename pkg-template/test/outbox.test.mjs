@@ -155,6 +155,20 @@ test("an event that is refused though it is stored takes none that is new with i
   assert.deepEqual(texts(await stored()), ["a", "b"]);
 });
 
+test("an event for a partition that the hub got later is stored there", async (t) => {
+  const { emulator, outbox: open, stored } = await house(t);
+  const outbox = await open();
+  await outbox.enqueue("before", { partitionId: "0" });
+  await outbox.flush();
+  emulator.deleteHub("eh1");
+  emulator.createHub("eh1", 5);
+  await outbox.enqueue("to the new one", { partitionId: "4" });
+  await outbox.enqueue("nowhere", { partitionId: "77" });
+  await outbox.flush();
+  assert.deepEqual((await stored()).map(({ partitionId, text }) => [partitionId, text]), [["4", "to the new one"]]);
+  assert.deepEqual((await outbox.deadLetters()).map(({ partitionId }) => partitionId), ["77"]);
+});
+
 test("what a directory names outlives a power cut", async (t) => {
   const { outbox: open, directory } = await house(t);
   const files = process.getBuiltinModule("node:fs/promises");

@@ -41,8 +41,12 @@ pub(super) struct State {
     pub(super) old_identities: BTreeSet<String>,
     /// Events on their way into the journal, and their bytes.
     coming: (usize, u64),
+    /// The hub's, once the service has said which there are.
+    pub(super) partitions: Vec<String>,
     /// Events that are kept and have no partition yet.
     pub(super) arrived: VecDeque<u64>,
+    /// Events for partitions that are not known; the hub may have got them.
+    pub(super) lost: VecDeque<u64>,
     /// Events that wait for their partition.
     pub(super) queues: BTreeMap<String, VecDeque<u64>>,
     /// Who waits for room, in the order in which they came.
@@ -79,6 +83,8 @@ impl Core {
             old_identities: ledger.identities().map(|(partition, _)| partition.to_owned()).collect(),
             ledger,
             coming: (0, 0),
+            partitions: Vec::new(),
+            lost: VecDeque::new(),
             queues: BTreeMap::new(),
             tickets: VecDeque::new(),
             next_ticket: 0,

@@ -30,6 +30,7 @@ mod ledger;
 mod options;
 mod pump;
 mod record;
+mod routing;
 mod wire;
 
 pub use handle::{DeadLetter, Outbox, OutboxState};

@@ -17,17 +17,15 @@ use super::core::Core;
 use super::journal::Urgency;
 use super::ledger::Identity;
 use super::record::{Batch, Entry, Record};
+use super::routing::{LOST, find_partitions, route};
 use super::wire::{Fate, Wire, fate};
 use crate::dialect::codec::decode_event;
 use crate::error::{Error, ErrorKind};
-use crate::model::partition::for_key;
 use crate::producer::EventBatch;
 use crate::runtime::{BoxFuture, Timer, now, random_bytes};
 
 /// Events in a batch at most: what is said about a batch in the journal stays short.
 const MAX_BATCH_EVENTS: usize = 4096;
-/// Keyless events that go to one partition before the next one's turn.
-const SPREAD: usize = 500;
 /// The pauses between attempts to send the same batch; the client has made its own attempts before.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -56,11 +54,12 @@ struct Pump {
 impl Pump {
     async fn run(mut self) {
         let Some(partitions) = self.partitions().await else { return };
+        self.core.lock().partitions = partitions;
         let busy = self.core.lock().ledger.busy_partitions();
         for partition in busy {
             self.start(partition);
         }
-        while self.work(&partitions).await {}
+        while self.work().await {}
         // What is under way is answered, if that does not take long, so that it need not be sent again.
         let mut timer = Timer::default();
         let deadline = now() + CLOSING_PATIENCE;
@@ -90,8 +89,7 @@ impl Pump {
                 return None;
             }
             let error = match unless_closing(&self.core, self.wire.partition_ids()).await? {
-                Ok(partitions) if !partitions.is_empty() => return Some(partitions),
-                Ok(_) => Error::new(ErrorKind::Protocol, "the event hub has no partitions"),
+                Ok(partitions) => return Some(partitions),
                 Err(error) => error,
             };
             note(&self.core, error);
@@ -101,7 +99,7 @@ impl Pump {
     }
 
     /// Goes on with what is ready; false when the outbox is closed.
-    async fn work(&mut self, partitions: &[String]) -> bool {
+    async fn work(&mut self) -> bool {
         let is_open = poll_fn(|cx| {
             self.core.pump.register(cx.waker());
             let (is_closing, has_arrivals) = {
@@ -124,7 +122,8 @@ impl Pump {
         })
         .await;
         if is_open {
-            self.route(partitions).await;
+            route(&mut self.core.lock(), &mut self.turn);
+            self.find();
             let waiting: Vec<_> = {
                 let state = self.core.lock();
                 let queues = state.queues.iter().filter(|(_, queue)| !queue.is_empty());
@@ -141,50 +140,11 @@ impl Pump {
         }
     }
 
-    /// Gives each event that arrived its partition.
-    async fn route(&mut self, partitions: &[String]) {
-        let mut lost = Vec::new();
-        let mut spread = 0;
-        let mut state = self.core.lock();
-        let state = &mut *state;
-        while let Some(id) = state.arrived.pop_front() {
-            let Some(entry) = state.ledger.entry(id) else { continue };
-            let partition = match (&entry.partition, &entry.key) {
-                (Some(partition), _) if !partitions.contains(partition) => {
-                    lost.push(entry.clone());
-                    continue;
-                }
-                (Some(partition), _) => partition,
-                (None, Some(key)) => &partitions[for_key(key, partitions.len() as u32) as usize],
-                (None, None) => {
-                    spread += 1;
-                    if spread % SPREAD == 0 {
-                        self.turn += 1;
-                    }
-                    &partitions[self.turn % partitions.len()]
-                }
-            };
-            state.queues.entry(partition.clone()).or_default().push_back(id);
-        }
-        self.turn += usize::from(spread > 0);
-        let core = self.core.clone();
-        for entry in lost {
-            let asked = entry.partition.clone().unwrap_or_default();
-            let message = format!("the event hub has no partition '{asked}', only {}", partitions.join(", "));
-            let error = Error::new(ErrorKind::InvalidArgument, message);
-            let (core, of_lane) = (core.clone(), format!("no partition {}", entry.id));
-            // On the side: the disk must not hold up the others.
-            self.lanes.push(Box::pin(async move {
-                let mut failed = 0;
-                while let Err(error) = core.bury(entry.clone(), &error).await {
-                    failed += 1;
-                    note(&core, error);
-                    if unless_closing(&core, pause(failed)).await.is_none() {
-                        break;
-                    }
-                }
-                of_lane
-            }));
+    /// Has it looked, on the side, what becomes of events for partitions that are not known: neither the service nor the disk must hold up
+    /// the others.
+    fn find(&mut self) {
+        if !self.core.lock().lost.is_empty() && self.running.insert(LOST.to_owned()) {
+            self.lanes.push(Box::pin(find_partitions(self.core.clone(), self.wire.clone())));
         }
     }
 }
@@ -385,13 +345,13 @@ async fn renew(core: &Arc<Core>, wire: &Wire, partition: &str) -> Result<Identit
     Ok(identity)
 }
 
-fn note(core: &Core, error: Error) {
+pub(super) fn note(core: &Core, error: Error) {
     tracing::debug!("the outbox cannot send: {error}");
     core.tell(|state| state.last_error = Some(error));
 }
 
 /// What comes of `work`, unless the outbox is closed before.
-async fn unless_closing<T>(core: &Core, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_closing<T>(core: &Core, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     let mut closing = std::pin::pin!(core.until(|state| state.is_closing.then_some(())));
     poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -401,7 +361,7 @@ async fn unless_closing<T>(core: &Core, work: impl Future<Output = T>) -> Option
     .await
 }
 
-async fn pause(failed: u32) {
+pub(super) async fn pause(failed: u32) {
     let spread = 0.8 + 0.4 * f64::from(u16::from_ne_bytes(random_bytes())) / f64::from(u16::MAX);
     let longest = FIRST_PAUSE.saturating_mul(1 << (failed - 1).min(10)).min(LONGEST_PAUSE);
     let (mut timer, deadline) = (Timer::default(), now() + longest.mul_f64(spread));

@@ -38,8 +38,13 @@ impl Wire {
         Ok(Wire { producer: producer.build()?, is_numbered })
     }
 
+    /// The hub's partitions, one at least.
     pub(super) async fn partition_ids(&self) -> Result<Vec<String>, Error> {
-        self.producer.partition_ids().await
+        let partitions = self.producer.partition_ids().await?;
+        match partitions.is_empty() {
+            false => Ok(partitions),
+            true => Err(Error::new(ErrorKind::Protocol, "the event hub has no partitions")),
+        }
     }
 
     /// An empty batch for events of any keys.

@@ -1,8 +1,13 @@
 //! What has no counterpart in JavaScript, where there is always one event loop, and it ends with the program.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use eventhubs::{BufferedOptions, BufferedProducerClient, ErrorKind, ProducerClient};
+use eventhubs::broker::{HubConfig, Now};
+use eventhubs::emulator::{Emulator, EmulatorConfig};
+use eventhubs::model::moment::Moment;
+use eventhubs::{
+    BufferedOptions, BufferedProducerClient, EnqueueOptions, ErrorKind, EventData, ProducerClient,
+};
 
 use crate::support::{soon, start};
 
@@ -61,4 +66,32 @@ fn events_that_wait_in_a_buffer_are_given_up_with_the_runtime_that_would_have_se
     second.block_on(soon(kept)).unwrap();
     drop(producer);
     drop(running);
+}
+
+#[tokio::test]
+async fn a_buffered_producer_finds_the_partition_that_a_hub_got_later() {
+    let mut config = EmulatorConfig::default().with_hub("grows", 2);
+    config.tls = None;
+    let emulator = Emulator::start(config).await.unwrap();
+    let producer =
+        ProducerClient::builder().connection_string(emulator.connection_string()).event_hub("grows");
+    let producer =
+        BufferedProducerClient::new(producer.build().unwrap(), BufferedOptions::default()).unwrap();
+    let to = |id: &str| EnqueueOptions { partition_id: Some(id.to_owned()), ..EnqueueOptions::default() };
+    let before = soon(producer.enqueue_with("before", to("1"))).await.unwrap();
+    soon(producer.flush()).await.unwrap();
+    assert_eq!(before.await.unwrap(), "1");
+    let (namespace, now) =
+        (emulator.namespace(), Now { moment: Moment::ORIGIN, unix: SystemTime::now().into() });
+    namespace.delete_hub("grows", now).unwrap();
+    namespace.create_hub(HubConfig::new("grows", 4), now).unwrap();
+    let after = soon(producer.enqueue_with("after", to("3"))).await.unwrap();
+    let by_key =
+        soon(producer.enqueue(EventData::from("by key").with_partition_key("device-2"))).await.unwrap();
+    soon(producer.flush()).await.unwrap();
+    assert_eq!((after.await.unwrap().as_str(), by_key.await.unwrap().as_str()), ("3", "2"));
+    let error = soon(producer.enqueue_with("nowhere", to("4"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("there is no partition '4': there are 0, 1, 2, 3"), "{error}");
+    soon(producer.close()).await.unwrap();
 }

@@ -7,9 +7,11 @@ mod random;
 mod reading;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use eventhubs::broker::{HubConfig, Now};
 use eventhubs::emulator::{Emulator, EmulatorConfig, Fault, On};
+use eventhubs::model::moment::Moment;
 use eventhubs::model::partition::for_key;
 use eventhubs::outbox::{Outbox, OutboxOptions, OutboxState, WhenFull};
 use eventhubs::{ClientBuilder, ErrorKind, EventData, ProducerClient, RetryOptions, SendOptions};
@@ -212,6 +214,26 @@ async fn what_cannot_be_laid_with_the_dead_letters_waits_until_it_can() {
     std::fs::remove_dir(&letters).unwrap();
     outbox.flush(PATIENCE).await.unwrap();
     assert_eq!((outbox.state().dead_letters, outbox.state().waiting_events), (2, 0));
+}
+
+#[tokio::test]
+async fn an_event_for_a_partition_that_the_hub_got_later_is_stored_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(config()).await.unwrap();
+    let outbox = open(directory.path(), &emulator, options()).await;
+    outbox.enqueue_with("before", SendOptions::to_partition("0")).await.unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    let (namespace, now) =
+        (emulator.namespace(), Now { moment: Moment::ORIGIN, unix: SystemTime::now().into() });
+    namespace.delete_hub(HUB, now).unwrap();
+    namespace.create_hub(HubConfig::new(HUB, 5), now).unwrap();
+    outbox.enqueue_with("to the new one", SendOptions::to_partition("4")).await.unwrap();
+    outbox.enqueue_with("nowhere", SendOptions::to_partition("77")).await.unwrap();
+    outbox.flush(PATIENCE).await.unwrap();
+    let read = read_all(&emulator.connection_string()).await;
+    assert_eq!((texts(&read), read[0].partition.as_str()), (vec!["to the new one"], "4"));
+    let letters = outbox.dead_letters().unwrap();
+    assert_eq!((letters.len(), &letters[0].event), (1, &EventData::from("nowhere")));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eventhubs::{ConsumerClient, StartPosition};
 
-use super::{HUB, PARTITIONS};
+use super::HUB;
 
 /// An event that is stored.
 pub(crate) struct Read {
@@ -18,7 +18,7 @@ pub(crate) async fn read_all(connection_string: &str) -> Vec<Read> {
     let consumer =
         ConsumerClient::builder().connection_string(connection_string).event_hub(HUB).build().unwrap();
     let mut read = Vec::new();
-    for partition in (0..PARTITIONS).map(|number| number.to_string()) {
+    for partition in consumer.partition_ids().await.unwrap() {
         let last = consumer.partition_properties(&partition).await.unwrap().last_enqueued_sequence_number;
         let mut stream = consumer.partition(&partition).from(StartPosition::earliest()).open().await.unwrap();
         for _ in 0..=last {

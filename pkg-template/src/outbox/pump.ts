@@ -44,6 +44,11 @@ export class Pump {
   readonly #told: Told;
   readonly #maxLetters: number;
   readonly #lanes = new Map<string, Lane>();
+  /** The hub's, as it was looked at last. */
+  #partitions: readonly string[] = [];
+  /** Events for partitions that are not known; the hub may have got them. */
+  readonly #lost: Kept[] = [];
+  #isFinding = false;
   readonly #stop = new AbortController();
   /** Something came, or may go on. */
   readonly #bell = new Bell();
@@ -86,8 +91,9 @@ export class Pump {
   async run(): Promise<void> {
     const under = await this.#again(() => this.#journal.batches());
     const skip = new Set(under?.flatMap(({ events }) => events));
-    const partitions = await this.#partitions();
+    const partitions = await this.#wanted();
     if (partitions === undefined || under === undefined) return;
+    this.#partitions = partitions;
     for (const { partition } of under) this.#start(partition);
     this.#isNew = true;
     while (!this.#stop.signal.aborted) {
@@ -97,7 +103,7 @@ export class Pump {
         if (events === undefined) break;
         this.#isNew ||= events.length === AHEAD;
         this.#cursor = events.at(-1)?.id ?? this.#cursor;
-        await this.#route(events.filter(({ id }) => !skip.delete(id)), partitions);
+        this.#route(events.filter(({ id }) => !skip.delete(id)));
         continue;
       }
       await this.#bell.wait();
@@ -114,24 +120,28 @@ export class Pump {
   }
 
   /** The hub's partitions, asked for when the first event waits. */
-  async #partitions(): Promise<string[] | undefined> {
+  async #wanted(): Promise<string[] | undefined> {
     while (!this.#stop.signal.aborted) {
       this.#isNew = false;
       const totals = await this.#again(() => this.#journal.totals());
-      if ((totals?.events ?? 0) > 0) return this.#again(() => this.#producer.partitionIds({ signal: this.#stop.signal }));
+      if ((totals?.events ?? 0) > 0) return this.#look();
       // It may have come while the journal was looked at.
       if (!this.#isNew && !this.#stop.signal.aborted) await this.#bell.wait();
     }
     return undefined;
   }
 
-  async #route(events: readonly Kept[], partitions: readonly string[]): Promise<void> {
+  #look(): Promise<string[] | undefined> {
+    return this.#again(() => this.#producer.partitionIds({ signal: this.#stop.signal }));
+  }
+
+  #route(events: readonly Kept[]): void {
     let spread = 0;
     for (const event of events) {
       let partition = event.partition;
+      const partitions = this.#partitions;
       if (partition !== undefined && !partitions.includes(partition)) {
-        const reason = `the event hub has no partition '${partition}', only ${partitions.join(", ")}`;
-        await this.#again(() => this.#bury(event, new EventHubsError("invalid-argument", reason)));
+        this.#lost.push(event);
         continue;
       }
       if (event.key !== undefined) partition ??= partitions[partitionOf(event.key, partitions.length)];
@@ -145,6 +155,26 @@ export class Pump {
     }
     if (spread > 0) this.#turn += 1;
     for (const [partition, lane] of this.#lanes) if (lane.queue.length > 0) this.#start(partition);
+    if (this.#lost.length > 0 && !this.#isFinding) {
+      this.#isFinding = true;
+      this.#aside(this.#find().finally(() => (this.#isFinding = false)));
+    }
+  }
+
+  /** Looks, while the others go on, whether the hub has by now the partitions that events are for; those that have none are given up. */
+  async #find(): Promise<void> {
+    while (this.#lost.length > 0) {
+      const lost = this.#lost.splice(0);
+      const partitions = await this.#look();
+      if (partitions === undefined) return;
+      this.#partitions = partitions;
+      for (const event of lost) {
+        const partition = event.partition ?? "";
+        const reason = `the event hub has no partition '${partition}', only ${partitions.join(", ")}`;
+        if (partitions.includes(partition)) this.#route([event]);
+        else await this.#again(() => this.#bury(event, new EventHubsError("invalid-argument", reason)));
+      }
+    }
   }
 
   #lane(partition: string): Lane {
@@ -157,12 +187,15 @@ export class Pump {
     const lane = this.#lane(partition);
     if (lane.isBusy) return;
     lane.isBusy = true;
-    const work = this.#drain(partition, lane).finally(() => {
-      lane.isBusy = false;
-      this.#working.delete(work);
+    this.#aside(this.#drain(partition, lane).finally(() => (lane.isBusy = false)));
+  }
+
+  #aside(work: Promise<void>): void {
+    const done = work.finally(() => {
+      this.#working.delete(done);
       this.#bell.ring();
     });
-    this.#working.add(work);
+    this.#working.add(done);
   }
 
   async #drain(partition: string, lane: Lane): Promise<void> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -14,6 +15,7 @@ use super::receipt::Receipt;
 use crate::dialect::codec;
 use crate::dialect::event::EventData;
 use crate::error::{Error, ErrorKind, shown};
+use crate::model::moment::Moment;
 use crate::model::partition;
 use crate::producer::ProducerClient;
 use crate::runtime;
@@ -43,13 +45,22 @@ pub struct BufferedProducerClient(Arc<Inner>);
 struct Inner {
     yard: Arc<Yard>,
     options: BufferedOptions,
-    /// By partition, in the hub's order; once it is known.
-    lanes: OnceLock<Vec<Arc<Lane>>>,
-    /// One call looks at the hub, the others wait for it.
-    looking: futures::lock::Mutex<()>,
+    seen: Seen,
+    /// One call looks at the hub, the others wait for it. When it was looked at in vain last.
+    looking: futures::lock::Mutex<Option<Moment>>,
     turn: AtomicUsize,
     is_closed: AtomicBool,
 }
+
+/// The hub's partitions in its order, as they were when it was looked at, and as they were later. They may become more, never fewer.
+#[derive(Default)]
+struct Seen {
+    lanes: Vec<Arc<Lane>>,
+    later: OnceLock<Box<Seen>>,
+}
+
+/// How soon the hub is not looked at again for a partition that it did not have.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 impl BufferedProducerClient {
     /// Over a producer, which is closed together with this one.
@@ -67,8 +78,8 @@ impl BufferedProducerClient {
         Ok(BufferedProducerClient(Arc::new(Inner {
             yard: Arc::new(yard),
             options,
-            lanes: OnceLock::new(),
-            looking: futures::lock::Mutex::new(()),
+            seen: Seen::default(),
+            looking: futures::lock::Mutex::new(None),
             turn: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
         })))
@@ -90,7 +101,8 @@ impl BufferedProducerClient {
     /// Enqueues an event for the partition of its key, or without one for the next partition in turn. Resolves when there is room for
     /// it.
     ///
-    /// The first call asks the service for the hub's partitions; later ones need no connection.
+    /// The first call asks the service for the hub's partitions; later ones need no connection. A hub that gets more of them is looked at
+    /// again when an event is for one that is not known yet.
     ///
     /// # Errors
     /// As [`enqueue_with`](Self::enqueue_with).
@@ -128,7 +140,7 @@ impl BufferedProducerClient {
         match runtime::within(timeout, self.put(event, partition_id.as_deref())).await {
             Some(put) => put,
             None => {
-                let lanes = self.0.lanes.get().into_iter().flatten();
+                let lanes = self.0.lanes().iter();
                 let mut own =
                     lanes.filter(|lane| partition_id.as_deref().is_none_or(|id| *id == *lane.partition));
                 let why = match own.next() {
@@ -171,7 +183,7 @@ impl BufferedProducerClient {
     /// # Cancel safety
     /// What leaves early because of it leaves all the same.
     pub async fn flush(&self) -> Result<(), Error> {
-        let lanes = self.0.lanes.get().into_iter().flatten();
+        let lanes = self.0.lanes().iter();
         let flushed = futures::future::join_all(lanes.map(|lane| lane.flush())).await;
         match flushed.into_iter().all(|is_decided| is_decided) {
             true => Ok(()),
@@ -207,13 +219,13 @@ impl BufferedProducerClient {
 
     /// How many events of a partition are not acknowledged.
     pub fn buffered_event_count(&self, partition_id: &str) -> usize {
-        let lanes = self.0.lanes.get().into_iter().flatten();
+        let lanes = self.0.lanes().iter();
         lanes.filter(|lane| *lane.partition == *partition_id).map(|lane| lane.len()).sum()
     }
 
     /// How many events are not acknowledged.
     pub fn total_buffered_event_count(&self) -> usize {
-        self.0.lanes.get().into_iter().flatten().map(|lane| lane.len()).sum()
+        self.0.lanes().iter().map(|lane| lane.len()).sum()
     }
 
     /// What becomes of batches from now on. Events that are enqueued from now on are kept until then, to be told; without a listener
@@ -227,10 +239,11 @@ impl BufferedProducerClient {
         if inner.is_closed.load(Ordering::Relaxed) {
             return Err(self.describe(closed()));
         }
-        let lanes = match inner.lanes.get() {
-            Some(lanes) => lanes,
-            None => self.look().await?,
-        };
+        let mut lanes = inner.lanes();
+        let is_known = |id: &str| lanes.iter().any(|lane| *lane.partition == *id);
+        if lanes.is_empty() || partition_id.is_some_and(|id| !is_known(id)) {
+            lanes = self.look(lanes.len()).await?;
+        }
         let lane = self.choose(lanes, partition_id, event.partition_key())?;
         let mut encoded = BytesMut::new();
         codec::encode_for_batch(&mut encoded, &event, self.producer().is_idempotent())
@@ -266,18 +279,24 @@ impl BufferedProducerClient {
         })
     }
 
-    /// Learns which partitions there are, and how large a batch may be.
-    async fn look(&self) -> Result<&[Arc<Lane>], Error> {
+    /// Learns which partitions there are besides the first `known`, and how large a batch may be.
+    async fn look(&self, known: usize) -> Result<&[Arc<Lane>], Error> {
         let inner = &*self.0;
-        let _looking = inner.looking.lock().await;
-        if let Some(lanes) = inner.lanes.get() {
-            return Ok(lanes);
+        let mut in_vain = inner.looking.lock().await;
+        let latest = inner.seen.latest();
+        let is_recent = in_vain.is_some_and(|last| runtime::now() < last + LOOK_AGAIN);
+        if latest.lanes.len() > known || is_recent {
+            return Ok(&latest.lanes);
         }
         let ids = self.producer().partition_ids().await?;
         let Some(first) = ids.first() else {
             let message = "the service says that the event hub has no partitions";
             return Err(self.describe(Error::new(ErrorKind::NotFound, message)));
         };
+        if ids.len() <= known {
+            *in_vain = Some(runtime::now());
+            return Ok(&latest.lanes);
+        }
         let bounds = Bounds {
             events: inner.options.max_buffered_events_per_partition,
             bytes: inner.options.max_buffered_bytes,
@@ -285,12 +304,14 @@ impl BufferedProducerClient {
             wait: inner.options.max_wait_time,
             is_numbered: self.producer().is_idempotent(),
         };
-        let lanes = inner.lanes.get_or_init(|| ids.iter().map(|id| Lane::new(id, bounds.clone())).collect());
+        let fresh = ids[known..].iter().map(|id| Lane::new(id, bounds.clone()));
+        let lanes: Vec<_> = latest.lanes.iter().cloned().chain(fresh).collect();
+        let seen = latest.later.get_or_init(|| Box::new(Seen { lanes, later: OnceLock::new() }));
         if inner.is_closed.load(Ordering::Relaxed) {
             // Closed while it looked: the lanes were not there to be told.
-            lanes.iter().for_each(|lane| lane.close(Stage::Aborted));
+            seen.lanes[known..].iter().for_each(|lane| lane.close(Stage::Aborted));
         }
-        Ok(lanes)
+        Ok(&seen.lanes)
     }
 
     fn describe(&self, error: Error) -> Error {
@@ -299,9 +320,24 @@ impl BufferedProducerClient {
 }
 
 impl Inner {
+    /// One for each partition that is known; none before the hub was looked at.
+    fn lanes(&self) -> &[Arc<Lane>] {
+        &self.seen.latest().lanes
+    }
+
     fn stop(&self, stage: Stage) {
         self.is_closed.store(true, Ordering::Relaxed);
-        self.lanes.get().into_iter().flatten().for_each(|lane| lane.close(stage));
+        self.lanes().iter().for_each(|lane| lane.close(stage));
+    }
+}
+
+impl Seen {
+    fn latest(&self) -> &Self {
+        let mut seen = self;
+        while let Some(later) = seen.later.get() {
+            seen = later;
+        }
+        seen
     }
 }
 
