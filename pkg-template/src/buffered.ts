@@ -5,11 +5,11 @@ import type { EventInput, SendOptions } from "./event.js";
 import { abortReason, type CallOptions, raced } from "./internal/call.js";
 import { Channel } from "./internal/channel.js";
 import { atLeastOne, invalid, millis, options, type Rule, signal, text } from "./internal/check.js";
-import { running } from "./internal/engine.js";
 import { type Encoder, outgoing } from "./internal/outgoing.js";
 import { Bell } from "./internal/pause.js";
 import type { Connection, ProducerOptions } from "./options.js";
 import { ProducerClient } from "./producer.js";
+import { partitionFor } from "./wasm/eventhubs.js";
 
 const BUFFERING: Record<string, Rule> = {
   maxWaitTimeMs: millis,
@@ -260,7 +260,7 @@ export class BufferedProducerClient {
         entity: this.#sender.eventHub,
       });
     }
-    const index = key !== undefined ? running().partitionFor(key, ids.length) : this.#turn++ % ids.length;
+    const index = key !== undefined ? partitionFor(key, ids.length) : this.#turn++ % ids.length;
     return text(ids[index], "the partition's id");
   }
 

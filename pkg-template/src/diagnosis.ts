@@ -32,16 +32,3 @@ export interface DiagnoseOptions {
   /** The check that is under way after so many milliseconds has `failed`, and those behind it are `skipped`. Default, and at most: 28 000. */
   timeoutMs?: number | undefined;
 }
-
-/** As src/js/status.rs has it: endpoint, hub, and five fields for each check. @internal */
-export type RawDiagnosis = readonly [endpoint: string, eventHub: string, ...checks: unknown[]];
-
-/** @internal */
-export function diagnosisOf([endpoint, eventHub, ...fields]: RawDiagnosis): Diagnosis {
-  const checks: Check[] = [];
-  for (let at = 0; at < fields.length; at += 5) {
-    const [name, verdict, detail, hint, tookMs] = fields.slice(at, at + 5) as [CheckName, Verdict, string, string, number];
-    checks.push({ name, verdict, detail, hint: hint || undefined, tookMs: Math.ceil(tookMs) });
-  }
-  return { endpoint, eventHub, checks, isOk: checks.every(({ verdict }) => verdict !== "failed") };
-}

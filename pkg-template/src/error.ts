@@ -17,6 +17,11 @@ export type ErrorCode =
   | "protocol"
   | "internal";
 
+/** @internal */
+export function helpUrl(code: ErrorCode): string {
+  return `https://docs.rs/eventhubs/latest/eventhubs/errors/${code.replaceAll("-", "_")}`;
+}
+
 /** What an {@link EventHubsError} says besides its code and text. */
 export interface ErrorDetails {
   readonly retryable?: boolean;
@@ -63,7 +68,7 @@ export class EventHubsError extends Error {
 
   /** The page that explains errors of this code and says what to do. */
   get helpUrl(): string {
-    return `https://docs.rs/eventhubs/latest/eventhubs/errors/${this.code.replaceAll("-", "_")}`;
+    return helpUrl(this.code);
   }
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {

@@ -375,6 +375,16 @@ test("a diagnosis finds the hub that is missing, the key that is wrong and the p
   assert.ok(Object.values(rest).every((verdict) => verdict === "skipped"));
 });
 
+test("a diagnosis compares the clocks, and says where the service has another time", async (t) => {
+  const { emulator, consumer } = await start(t);
+  emulator.faults.inject({ kind: "skew-clock", skewMs: 86_400_000 });
+  const { checks } = await consumer().diagnose();
+  const [cbs, entity, , clock] = checks.slice(-4);
+  assert.deepEqual([cbs.verdict, entity.detail, clock.verdict], ["failed", "the token was refused", "warning"]);
+  assert.match(cbs.detail, /^ExpiredToken/);
+  assert.match(clock.detail, /^this machine's clock is 86[34]\d\d s behind the service's$/);
+});
+
 test("a diagnosis can be given up on, and keeps to its time where nothing answers", async (t) => {
   const { emulator, consumer } = await start(t);
   class Silent extends emulator.WebSocket {

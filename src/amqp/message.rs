@@ -241,6 +241,18 @@ pub fn body(body: &Bytes) -> Result<Body, DecodeError> {
     }
 }
 
+/// The value of a body that is one value section; null of any other body.
+///
+/// # Errors
+/// When it is malformed.
+pub fn value(body: &Bytes) -> Result<Value, DecodeError> {
+    let mut reader = Reader::new(body);
+    if reader.is_empty() || reader.descriptor(section_code)? != VALUE {
+        return Ok(Value::Null);
+    }
+    reader.value()
+}
+
 /// Decodes a `properties` section's value.
 ///
 /// # Errors
@@ -375,6 +387,20 @@ pub fn put_properties(out: &mut BytesMut, properties: &Properties) {
         put_or_null(out, properties.group_id.as_deref(), encode::string);
         encode::value(out, &properties.group_sequence.map_or(Value::Null, Value::Uint));
         put_or_null(out, properties.reply_to_group_id.as_deref(), encode::string);
+    });
+}
+
+/// Appends the `properties` section of a message that has a `message-id` and a `reply-to`, as a request does.
+pub fn put_request_properties(out: &mut BytesMut, message_id: Option<&Value>, reply_to: Option<&str>) {
+    if message_id.is_none() && reply_to.is_none() {
+        return;
+    }
+    section(out, PROPERTIES);
+    encode::compound(out, 0xc0, 0xd0, 13, |out| {
+        put_or_null(out, message_id, encode::value);
+        out.put_slice(&[0x40; 3]);
+        put_or_null(out, reply_to, encode::string);
+        out.put_slice(&[0x40; 8]);
     });
 }
 

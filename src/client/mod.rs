@@ -125,6 +125,20 @@ impl Client {
         diagnosis::run(&self.0.shared.config, needs, group, limit).await
     }
 
+    /// Where it dials.
+    #[allow(dead_code, reason = "for the diagnosis that JavaScript makes itself")]
+    pub(crate) fn endpoint(&self) -> String {
+        self.0.shared.config.endpoint.to_string()
+    }
+
+    /// Opens a socket to there, and closes it.
+    #[allow(dead_code, reason = "for the diagnosis that JavaScript makes itself")]
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        let config = &self.0.shared.config;
+        let dialled = runtime::dial(config.endpoint.clone(), config.trust.clone()).await;
+        dialled.map(drop).map_err(|error| Error::new(ErrorKind::ConnectFailed, error.message))
+    }
+
     /// Closes the connection for every clone. Resolves when it is down.
     pub(crate) async fn close(&self) {
         self.0.shared.close();

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::conditions;
-use crate::amqp::decode::DecodeError;
+use crate::amqp::decode::{DecodeError, Fields, Reader};
 use crate::amqp::message::{self, Body, Properties};
 use crate::error::{Error, ErrorKind};
 use crate::model::value::{Symbol, Value};
@@ -103,7 +103,7 @@ impl Reply {
         let undecodable =
             |error: DecodeError| protocol(format!("a reply of the service cannot be decoded: {error}"));
         let sections = message::sections(payload).map_err(undecodable)?;
-        let properties = message::properties(&sections.properties.of(payload)).map_err(undecodable)?;
+        let (to, correlation_id) = answered(&sections.properties.of(payload)).map_err(undecodable)?;
         let entries = message::map(&sections.application_properties.of(payload)).map_err(undecodable)?;
         let entry = |names: [&str; 2]| entries.iter().find(|(name, _)| names.contains(&name.as_str()));
         let status = entry(STATUS_CODE)
@@ -111,13 +111,10 @@ impl Reply {
             .and_then(|status| i32::try_from(status).ok())
             .ok_or_else(|| protocol("a reply of the service has no status code".to_owned()))?;
         let text = |names| entry(names).and_then(|(_, value)| value.as_str());
-        let body = match message::body(&sections.body.of(payload)).map_err(undecodable)? {
-            Body::Value(value) => value,
-            _ => Value::Null,
-        };
+        let body = message::value(&sections.body.of(payload)).map_err(undecodable)?;
         Ok(Reply {
-            correlation_id: properties.correlation_id,
-            to: properties.to,
+            correlation_id,
+            to,
             status,
             description: text(STATUS_DESCRIPTION).unwrap_or_default().to_owned(),
             condition: text(ERROR_CONDITION).map(|condition| Symbol::from(condition.to_owned())),
@@ -204,15 +201,26 @@ impl Incoming {
 /// Encodes a request.
 pub(super) fn encode_request(caller: &Caller, entries: &[(String, Value)], body: &Value) -> Bytes {
     let mut out = BytesMut::with_capacity(512);
-    let properties = Properties {
-        message_id: caller.message_id.clone(),
-        reply_to: caller.reply_to.clone(),
-        ..Properties::default()
-    };
-    message::put_properties(&mut out, &properties);
+    message::put_request_properties(&mut out, caller.message_id.as_ref(), caller.reply_to.as_deref());
     message::put_application_properties(&mut out, entries);
     message::put_value(&mut out, body);
     out.freeze()
+}
+
+/// Who a reply is to, and which request it answers: nothing else in a `properties` section is looked at.
+fn answered(properties: &Bytes) -> Result<(Option<String>, Option<Value>), DecodeError> {
+    if properties.is_empty() {
+        return Ok((None, None));
+    }
+    let mut reader = Reader::new(properties);
+    let mut fields = Fields::of(&mut reader);
+    let pass = |fields: &mut Fields<'_, '_>| (0..2).for_each(|_| fields.skip());
+    // message-id and user-id, then subject and reply-to.
+    pass(&mut fields);
+    let to = fields.string();
+    pass(&mut fields);
+    let correlation_id = fields.value();
+    fields.finish().map(|()| (to, correlation_id))
 }
 
 fn protocol(message: String) -> Error {

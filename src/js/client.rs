@@ -8,9 +8,9 @@ use super::cancel::promise;
 use super::error::thrown;
 use super::given::Given;
 use super::list;
-use super::settings::{Hooks, duration, setup};
+use super::settings::{Hooks, setup};
 use super::status::{self, Statuses};
-use crate::client::{Client, Extras, FromClient, Needs};
+use crate::client::{Client, Extras, FromClient};
 use crate::consumer::ConsumerClient;
 use crate::error::Error;
 use crate::producer::ProducerClient;
@@ -19,7 +19,6 @@ use crate::producer::ProducerClient;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Hub {
-    sends: bool,
     producer: ProducerClient,
     consumer: ConsumerClient,
 }
@@ -29,14 +28,13 @@ impl Hub {
     /// Connects nothing yet.
     #[wasm_bindgen(constructor)]
     pub fn new(
-        sends: bool,
         settings: Vec<u8>,
         web_socket: Option<Function>,
         web_socket_options: JsValue,
         tokens: Option<Function>,
     ) -> Result<Hub, JsValue> {
         let hooks = Hooks { web_socket, web_socket_options, tokens };
-        made(sends, Given::new(settings), hooks).map_err(|error| thrown(&error))
+        made(Given::new(settings), hooks).map_err(|error| thrown(&error))
     }
 
     /// Resolves to the properties of the hub.
@@ -66,15 +64,16 @@ impl Hub {
         status::health(self.client())
     }
 
-    /// Resolves to what works on the way to the hub, as far as that is known after so many milliseconds.
-    pub fn diagnose(&self, limit: f64, ticket: u32) -> Promise {
+    /// Where it leads.
+    #[wasm_bindgen(getter)]
+    pub fn endpoint(&self) -> String {
+        self.client().endpoint()
+    }
+
+    /// Resolves when a socket to there was opened; it is closed again.
+    pub fn probe(&self, ticket: u32) -> Promise {
         let client = self.client().clone();
-        let needs = if self.sends { Needs::Send } else { Needs::Listen };
-        let consumer = self.consumer.clone();
-        promise(ticket, async move {
-            let diagnosis = client.diagnose(needs, consumer.consumer_group(), duration(limit)?).await;
-            Ok(status::diagnosis(&diagnosis))
-        })
+        promise(ticket, async move { client.probe().await.map(|()| JsValue::UNDEFINED) })
     }
 
     /// Closes the connection.
@@ -101,11 +100,11 @@ impl Hub {
     }
 }
 
-fn made(sends: bool, settings: Given, hooks: Hooks) -> Result<Hub, Error> {
+fn made(settings: Given, hooks: Hooks) -> Result<Hub, Error> {
     let (client, mut extras) = setup(settings, hooks)?.client()?;
     let reads =
         Extras { consumer_group: extras.consumer_group.take(), idempotent: false, publishing: Vec::new() };
     // Both, whichever is meant: on their own they do nothing.
     let consumer = ConsumerClient::from_client(client.clone(), reads)?;
-    Ok(Hub { sends, consumer, producer: ProducerClient::from_client(client, extras)? })
+    Ok(Hub { consumer, producer: ProducerClient::from_client(client, extras)? })
 }

@@ -5,12 +5,12 @@ use wasm_bindgen::JsValue;
 use super::list::{length, list};
 use crate::error::{Error, ErrorKind};
 
-/// Code, sentence, whether it is retryable, attempts, operation, entity, condition, tracking id, an event's index, whether it may have
-/// been stored, how long the service asked to wait.
+/// Code, text, whether it is retryable, attempts, operation, entity, condition, tracking id, an event's index, whether it may have
+/// been stored, how long the service asked to wait, when it said so.
 pub(super) fn thrown(error: &Error) -> JsValue {
     list(&[
         error.code().into(),
-        error.to_string().into(),
+        error.message().into(),
         error.is_transient().into(),
         error.attempts().into(),
         error.operation().into(),
@@ -20,6 +20,7 @@ pub(super) fn thrown(error: &Error) -> JsValue {
         error.event_index().map(|index| index as f64).into(),
         error.outcome_unknown().into(),
         error.retry_after().map(length).into(),
+        error.said_at().into(),
     ])
 }
 

@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use futures::Stream;
-use js_sys::{Array, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::cancel::promise;
 use super::error::thrown;
 use super::list::{length, list, millis};
-use crate::client::{Client, Diagnosis, Status, StatusStream};
+use crate::client::{Client, Status, StatusStream};
 use crate::model::position::{Anchor, StartPosition};
 
 /// What happens to a client, from now on.
@@ -57,18 +57,6 @@ pub(super) fn health(client: &Client) -> JsValue {
         health.token_expires_at.map(millis).into(),
         health.is_healthy.into(),
     ])
-}
-
-/// Endpoint, hub, and five fields for each check: name, verdict, what was found, a hint, milliseconds.
-pub(super) fn diagnosis(diagnosis: &Diagnosis) -> JsValue {
-    let fields = Array::of2(&diagnosis.endpoint.as_str().into(), &diagnosis.event_hub.as_str().into());
-    for check in &diagnosis.checks {
-        for text in [check.name, check.verdict.code(), &check.detail, check.hint] {
-            fields.push(&text.into());
-        }
-        fields.push(&length(check.took).into());
-    }
-    fields.into()
 }
 
 /// Code, name (of an entity, an audience or a partition), attempt, milliseconds (a delay or a time), cause, position.

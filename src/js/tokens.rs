@@ -75,7 +75,7 @@ impl StdError for Told {}
 async fn call(ask: &Function, audience: &str) -> Result<AccessToken, JsValue> {
     let answer = ask.call1(&JsValue::UNDEFINED, &audience.into())?;
     let answer = JsFuture::from(Promise::resolve(&answer)).await?;
-    let invalid = |error: crate::Error| JsValue::from(error.to_string());
+    let invalid = |error: crate::Error| JsValue::from(error.message());
     if let Some(token) = answer.as_string() {
         return AccessToken::sas(token).map_err(invalid);
     }

@@ -20,6 +20,7 @@ import type {
   SendBatchOptions,
   TokenCredential,
 } from "./types.js";
+import { partitionFor } from "../wasm/eventhubs.js";
 
 /** What was sent. */
 export interface OnSendEventsSuccessContext {
@@ -172,7 +173,7 @@ export class EventHubBufferedProducerClient {
       throw messagingError("ArgumentOutOfRangeError", `There is no partition "${partitionId}": there are ${ids.join(", ")}.`);
     }
     if (isSet(partitionKey)) {
-      const { partitionFor } = await engine();
+      await engine();
       return String(partitionFor(String(partitionKey), ids.length));
     }
     this.#last = (this.#last + 1) % ids.length;

@@ -5,6 +5,7 @@ import { randomName } from "../internal/random-name.js";
 import type { Connection, TokenProvider, WebSocketConstructor } from "../options.js";
 import { engineRetry, timeoutOf } from "./retry.js";
 import type { EventHubClientOptions, NamedKeyCredential, SASCredential, TokenCredential } from "./types.js";
+import { sasToken } from "../wasm/eventhubs.js";
 
 /** A connection string, taken apart. */
 export interface EventHubConnectionStringProperties {
@@ -142,7 +143,7 @@ async function tokenOf(credential: Credential, audience: string): Promise<string
     return { token: token.token, expiresOn: token.expiresOnTimestamp };
   }
   if ("signature" in credential) return credential.signature;
-  const { sasToken } = await engine();
+  await engine();
   return sasToken(audience, credential.name, credential.key, Math.floor(Date.now() / 1000) + TOKEN_LIFETIME);
 }
 

@@ -1,6 +1,6 @@
 // Calls into the engine: what they are given up by, and what they fail with.
 
-import { type ErrorCode, EventHubsError } from "../error.js";
+import { type ErrorCode, EventHubsError, helpUrl } from "../error.js";
 import { type Engine, engine } from "./engine.js";
 
 /** What any call takes. */
@@ -60,17 +60,37 @@ export function abortReason(signal: AbortSignal): unknown {
   return signal.reason ?? new DOMException("The operation was aborted.", "AbortError");
 }
 
+/** What an error of the engine says besides: without what was attempted, and when, as the service's clock had it. */
+interface Told {
+  readonly text: string;
+  readonly saidAt: string | undefined;
+}
+
+const TOLD = new WeakMap<object, Told>();
+
+/** What the engine said. */
+export function toldBy(error: unknown): Told | undefined {
+  return TOLD.get(error as object);
+}
+
 /** The engine throws lists, see src/js/error.rs; everything else is passed on as it is. */
 export function toError(thrown: unknown): unknown {
   if (!Array.isArray(thrown)) return thrown;
-  const [code, message, retryable, attempts, operation, entity, condition, trackingId, eventIndex, outcomeUnknown, retryAfterMs] = thrown as unknown as Raw;
+  const [code, text, retryable, attempts, operation, entity, condition, trackingId, eventIndex, outcomeUnknown, retryAfterMs, saidAt] =
+    thrown as unknown as Raw;
+  const what = [operation && `cannot ${operation}`, entity && `'${entity}'`].filter(Boolean).join(" ");
+  const parts = [what && `${what}: `, eventIndex !== undefined && `event ${eventIndex}: `, text, ` (${code}`];
+  parts.push(attempts > 0 && `, after ${attempts} attempt${attempts === 1 ? "" : "s"}`, outcomeUnknown && ", may have been stored");
+  const message = `${parts.filter(Boolean).join("")}); see ${helpUrl(code)}`;
   const details = { retryable, attempts, operation, entity, condition, trackingId, eventIndex, outcomeUnknown, retryAfterMs };
-  return new EventHubsError(code, message, details);
+  const error = new EventHubsError(code, message, details);
+  TOLD.set(error, { text, saidAt });
+  return error;
 }
 
 type Raw = readonly [
   code: ErrorCode,
-  message: string,
+  text: string,
   retryable: boolean,
   attempts: number,
   operation: string | undefined,
@@ -80,6 +100,7 @@ type Raw = readonly [
   eventIndex: number | undefined,
   outcomeUnknown: boolean,
   retryAfterMs: number | undefined,
+  saidAt: string | undefined,
 ];
 
 /** Runs what calls the engine and does not wait. */

@@ -1,9 +1,12 @@
 // The client's wasm: one instance for all clients, made when the first call needs it.
 
 import { EventHubsError } from "../error.js";
-import * as glue from "../wasm/eventhubs.js";
+import { cancel, Hub, initSync } from "../wasm/eventhubs.js";
 
-export type Engine = typeof glue;
+/** What every page needs. What few need is imported by those: a bundle leaves the rest out. */
+const ENGINE = { cancel, Hub };
+
+export type Engine = typeof ENGINE;
 
 /** Where the module comes from, and a class of WebSockets for runtimes without one. */
 export interface Source {
@@ -13,7 +16,6 @@ export interface Source {
 
 let source: Source | undefined;
 let started: Promise<Engine> | undefined;
-let isReady = false;
 
 /** The first one that is given counts. */
 export function useSource(given: Source): void {
@@ -36,12 +38,6 @@ export function engine(): Promise<Engine> {
   return started;
 }
 
-/** The engine, in code that runs after a call that waited for it. */
-export function running(): Engine {
-  if (!isReady) throw new EventHubsError("internal", "the engine does not run yet");
-  return glue;
-}
-
 /** A class of WebSockets for a runtime without one. */
 export async function spareWebSocket(): Promise<unknown> {
   return source?.webSocket();
@@ -49,9 +45,8 @@ export async function spareWebSocket(): Promise<unknown> {
 
 async function start(module: () => Promise<WebAssembly.Module>): Promise<Engine> {
   try {
-    glue.initSync({ module: await module() });
-    isReady = true;
-    return glue;
+    initSync({ module: await module() });
+    return ENGINE;
   } catch (error) {
     // The next call may fare better: the network may be back.
     started = undefined;

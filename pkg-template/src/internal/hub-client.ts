@@ -1,12 +1,13 @@
 // What producers and consumers have in common.
 
-import { type DiagnoseOptions, type Diagnosis, diagnosisOf, type RawDiagnosis } from "../diagnosis.js";
+import type { DiagnoseOptions, Diagnosis } from "../diagnosis.js";
 import { EventHubsError } from "../error.js";
 import type { HubProperties, PartitionProperties } from "../properties.js";
 import { Board, type Health, type StatusStream } from "../status.js";
 import type { Hub } from "../wasm/eventhubs.js";
 import { abortReason, call, type CallOptions, raced, toError } from "./call.js";
 import { millis, options, type Rule, signal, text } from "./check.js";
+import { diagnose } from "./diagnose.js";
 import { connect, Hooks, type Target, target } from "./settings.js";
 
 const CALL: Record<string, Rule> = { signal };
@@ -95,8 +96,8 @@ export abstract class HubClient {
    */
   async diagnose(given?: DiagnoseOptions & CallOptions): Promise<Diagnosis> {
     const { timeoutMs = Infinity, signal } = options(given, DIAGNOSE, "diagnose");
-    const raw = await this.raw(signal);
-    return diagnosisOf(await call<RawDiagnosis>(signal, (ticket) => raw.diagnose(timeoutMs, ticket)));
+    await this.raw(signal);
+    return diagnose(this.#target, this.#hooks, this.#sends, timeoutMs, signal);
   }
 
   /** Closes the connection. Calls that are under way fail with `closed`; await them first. */
@@ -120,7 +121,7 @@ export abstract class HubClient {
 
   async #start(): Promise<Hub> {
     try {
-      const raw = await connect(this.#target, this.#hooks, this.#sends);
+      const raw = await connect(this.#target, this.#hooks);
       this.#board.runs(raw);
       return raw;
     } catch (thrown) {

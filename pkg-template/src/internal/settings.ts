@@ -54,8 +54,9 @@ export interface Target {
   readonly namespace: string;
   readonly eventHub: string;
   readonly identifier: string;
-  /** For the engine. */
-  readonly settings: Uint8Array;
+  readonly connectTimeoutMs: number | undefined;
+  /** For the engine; `own` take the place of what was given. */
+  settings(own?: Record<string, unknown>): Uint8Array;
   readonly webSocket: WebSocketConstructor | undefined;
   readonly webSocketOptions: unknown;
   readonly tokens: ((audience: string) => Promise<unknown>) | undefined;
@@ -85,7 +86,8 @@ export function target(what: string, given: readonly unknown[], own: Record<stri
     namespace,
     eventHub,
     identifier,
-    settings: settingsOf({ ...rest, ...rest.retry, ...key, connectionString, eventHub, identifier }),
+    connectTimeoutMs: rest.connectTimeoutMs,
+    settings: (own) => settingsOf({ ...rest, ...rest.retry, ...key, connectionString, eventHub, identifier, ...own }),
     webSocket: webSocket ?? inPage(namespace),
     webSocketOptions,
     tokens,
@@ -131,11 +133,11 @@ export class Hooks {
 }
 
 /** Makes the engine's half of a client. */
-export async function connect(target: Target, hooks: Hooks, sends: boolean): Promise<Hub> {
+export async function connect(target: Target, hooks: Hooks, own?: Record<string, unknown>): Promise<Hub> {
   const running = await engine();
   const spare = target.webSocket === undefined && typeof WebSocket === "undefined" ? await spareWebSocket() : undefined;
   const { Hub } = running;
-  return new Hub(sends, target.settings, hooks.webSocket(spare) as never, target.webSocketOptions, hooks.tokens() as never);
+  return new Hub(target.settings(own), hooks.webSocket(spare) as never, target.webSocketOptions, hooks.tokens() as never);
 }
 
 function oneObject(what: string, given: readonly unknown[], own: Record<string, Rule>): Connection {
