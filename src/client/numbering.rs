@@ -22,12 +22,37 @@ pub(crate) struct Numbering {
     /// Whether only the service knows how far it has come.
     is_lost: bool,
     has_attached: bool,
+    /// Whether somebody else may be this producer, too: its state came from elsewhere, or was told.
+    is_shared: bool,
 }
 
 impl Numbering {
     pub(super) fn new(imported: Option<PublishingState>) -> Self {
         let next = imported.map_or(0, |state| state.next());
-        Numbering { state: imported, next, on_wire: 0, follows: 0, is_lost: false, has_attached: false }
+        let is_shared = imported.is_some();
+        Numbering {
+            state: imported,
+            next,
+            on_wire: 0,
+            follows: 0,
+            is_lost: false,
+            has_attached: false,
+            is_shared,
+        }
+    }
+
+    /// As [`state`](Self::state), for somebody who may go on with it elsewhere.
+    pub(super) fn share(&mut self) -> Option<PublishingState> {
+        self.is_shared = true;
+        self.state()
+    }
+
+    /// The service says that another link is this producer now. Whether that can only be a link of our own, of a connection that was given
+    /// up before its request arrived: then the producer takes its place back. Next to another client it must not: the numbers that it
+    /// goes on with may be used.
+    pub(super) fn is_outdone_by_itself(&mut self) -> bool {
+        self.is_lost |= !self.is_shared;
+        !self.is_shared
     }
 
     /// How far the producer is known to have come, once it is known who it is.
@@ -198,6 +223,20 @@ mod tests {
         assert_eq!(numbering.attached(&reply(7, 1, 6)).unwrap(), Some(6));
         assert_eq!(numbering.next_for(None, None), Some(7), "it had not been stored");
         assert!(covers(6, 5, 2) && !covers(6, 5, 3) && !covers(6, 7, 1) && covers(0, i32::MAX, 2));
+    }
+
+    #[test]
+    fn who_is_outdone_asks_again_only_where_it_can_have_been_nobody_else() {
+        let state = PublishingState { producer_id: 7, epoch: 0, sequence_number: 4 };
+        assert!(!Numbering::new(Some(state)).is_outdone_by_itself());
+        let mut own = Numbering::new(None);
+        own.attached(&reply(7, 0, 4)).unwrap();
+        assert!(own.is_outdone_by_itself());
+        assert_eq!(asked(&own)[2], Value::Null, "only the service knows how far it has come");
+        let mut told = Numbering::new(None);
+        told.attached(&reply(7, 0, 4)).unwrap();
+        assert_eq!(told.share(), Some(state));
+        assert!(!told.is_outdone_by_itself() && !told.is_lost());
     }
 
     #[test]

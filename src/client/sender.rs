@@ -120,7 +120,7 @@ impl SenderHandle {
 
     /// How far the idempotent producer on this link has come, once it has been attached.
     pub(crate) fn publishing_state(&self) -> Option<PublishingState> {
-        lock(&self.0.state).numbering.as_ref()?.state()
+        lock(&self.0.state).numbering.as_mut()?.share()
     }
 
     /// The largest message the link takes, once it has been attached.
@@ -288,6 +288,12 @@ impl Sender {
                 again.push((number, ticket));
                 continue;
             }
+            let is_outdone = error.condition() == Some(conditions::PRODUCER_EPOCH_STOLEN);
+            let numbering = state.numbering.as_mut().filter(|_| is_outdone);
+            let error = match numbering.is_some_and(Numbering::is_outdone_by_itself) {
+                true => error.with_transient(true),
+                false => error,
+            };
             match state.failed(ticket, &error, retry, now) {
                 Verdict::Again(number) => again.push((number, ticket)),
                 Verdict::Over(failed) => {

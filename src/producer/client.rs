@@ -130,7 +130,7 @@ impl ProducerClient {
         let key = options.partition_key.as_deref().or(event.partition_key());
         let message = match self.is_idempotent() {
             false => encoded(&event, key),
-            true => numbered(&event, key, self.limit(&sender).await?),
+            true => numbered(&event, key),
         };
         let sent = sender.submit(message.map_err(|error| self.describe(error))?)?.await;
         self.forget_unknown(&sender, &sent);
@@ -545,11 +545,12 @@ fn encoded(event: &impl Content, key: Option<&str>) -> Result<Message, Error> {
     Ok(Message { format: 0, head, body: bytes::Bytes::new(), marks: None, first: None })
 }
 
-/// A single event with numbers is a batch of one, as those are what has places for them.
-fn numbered(event: &impl Content, key: Option<&str>, limit: u64) -> Result<Message, Error> {
-    let mut batch = codec::EventBatch::numbered(limit, key.map(str::to_owned))?;
+/// A single event with numbers is a batch of one, as those are what has places for them. How much its link takes is for the link to
+/// say when the message leaves: to wait for that here would be a second wait, with a deadline of its own.
+fn numbered(event: &impl Content, key: Option<&str>) -> Result<Message, Error> {
+    let mut batch = codec::EventBatch::numbered(u64::MAX, key.map(str::to_owned))?;
     if !batch.try_add(event)? {
-        return Err(send_all::too_large(event, limit));
+        return Err(send_all::too_large(event, u64::MAX));
     }
     Ok(batch.finish().into())
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use eventhubs::broker::HubConfig;
 use eventhubs::broker::faults::Fault;
-use eventhubs::simulation::{Notice, Service, World, blackhole, connections, cut, leftovers, sleep, within};
-use eventhubs::{ConsumerClient, ErrorKind, ProducerClient, SendOptions, StartPosition};
+use eventhubs::simulation::{
+    Notice, Service, World, blackhole, connections, cut, leftovers, now, sleep, stall, within,
+};
+use eventhubs::{ConsumerClient, ErrorKind, ProducerClient, RetryOptions, SendOptions, StartPosition};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -104,5 +106,50 @@ fn what_is_acknowledged_outlives_a_crash_of_the_service() {
             service.open();
         }
         assert!(service.store().last_sequence(0) >= 19);
+    });
+}
+
+/// Seed 2288: first it waited for its link until the deadline was almost over, then as long again for the event.
+#[test]
+fn an_idempotent_send_has_one_deadline_together_with_its_link() {
+    tell(|service| async move {
+        let retry = RetryOptions {
+            attempt_timeout: Duration::from_secs(10),
+            total_deadline: Some(Duration::from_secs(10)),
+            ..RetryOptions::default()
+        };
+        let producer = ProducerClient::builder().connection_string(service.connection_string());
+        let producer = producer.idempotent(true).retry(retry).build().unwrap();
+        let _slow = service.inject(Fault::delay(Duration::from_millis(300))).unwrap();
+        let _stopped = service.inject(Fault::stop_partition()).unwrap();
+        let started = now();
+        let error = producer.send_with("x", SendOptions::to_partition("0")).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Timeout, true), "{error}");
+        assert!(now() - started < Duration::from_secs(11), "{:?}", now() - started);
+    });
+}
+
+/// Seed 13320: what a connection had asked for that was long given up arrived, and made the producer's own link another's for good.
+#[test]
+fn an_idempotent_producer_is_not_outdone_by_what_it_asked_for_itself() {
+    tell(|service| async move {
+        let retry = RetryOptions {
+            attempt_timeout: Duration::from_secs(3),
+            max_attempts: 20,
+            ..RetryOptions::default()
+        };
+        let producer = ProducerClient::builder().connection_string(service.connection_string());
+        let producer = producer.idempotent(true).retry(retry).build().unwrap();
+        let to_0 = || SendOptions::to_partition("0");
+        producer.send_with("a", to_0()).await.unwrap();
+        let detached = service.inject(Fault::detach("amqp:link:detach-forced").sending().once()).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(detached.hits(), 1);
+        // The request for another link waits on the way until long after the next connection has one.
+        stall(connections()[0], Duration::from_secs(30));
+        producer.send_with("b", to_0()).await.unwrap();
+        sleep(Duration::from_secs(60)).await;
+        producer.send_with("c", to_0()).await.unwrap();
+        assert_eq!(service.store().last_sequence(0), 2);
     });
 }
