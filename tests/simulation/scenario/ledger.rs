@@ -77,13 +77,24 @@ pub enum Form {
     Batch,
 }
 
+/// How often an event may be stored that its producer sent once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// As often as it is tried.
+    Attempts(u32),
+    /// Once, and in the order in which the producer sent it: its events are numbered.
+    One,
+}
+
 struct Call {
     /// Calls of one turn were under way together.
     turn: u32,
     form: Form,
     events: Vec<(Id, Target)>,
     fate: Fate,
-    most_copies: usize,
+    copies: Copies,
+    /// The partition that its caller was told.
+    told: Option<u32>,
     started: Moment,
     ended: Option<Moment>,
 }
@@ -124,17 +135,26 @@ impl Ledger {
     }
 
     /// Somebody calls; the number is for [`ends`](Self::ends).
-    pub fn begins(&mut self, turn: u32, form: Form, events: Vec<(Id, Target)>, most_copies: u32) -> usize {
+    pub fn begins(&mut self, turn: u32, form: Form, events: Vec<(Id, Target)>, copies: Copies) -> usize {
         self.calls.push(Call {
             turn,
             form,
             events,
             fate: Fate::UnderWay,
-            most_copies: most_copies as usize,
+            copies,
+            told: None,
             started: now(),
             ended: None,
         });
         self.calls.len() - 1
+    }
+
+    /// The caller is told which partition the events of the call are in.
+    pub fn was_told(&mut self, call: usize, partition: &str) {
+        match partition.parse() {
+            Ok(partition) => self.calls[call].told = Some(partition),
+            Err(_) => self.wrong(format!("there is no partition '{partition}'")),
+        }
     }
 
     pub fn ends(&mut self, call: usize, fate: Fate) {
@@ -295,12 +315,21 @@ impl Ledger {
                             copies.len()
                         ));
                     }
-                    if copies.len() > call.most_copies && !self.may_duplicate {
-                        let most = call.most_copies;
-                        self.wrong(format!("{id:?} is stored {} times after {most} attempts", copies.len()));
+                    let most = match call.copies {
+                        Copies::Attempts(attempts) => attempts as usize,
+                        Copies::One => 1,
+                    };
+                    if copies.len() > most && !self.may_duplicate {
+                        self.wrong(format!("{id:?} is stored {} times, {most} at most may be", copies.len()));
                     }
                 }
                 for (partition, _) in copies {
+                    if call.told.is_some_and(|told| told != *partition) {
+                        let told = call.told;
+                        self.wrong(format!(
+                            "{id:?} is in partition {partition}, its sender was told {told:?}"
+                        ));
+                    }
                     let wanted = match target {
                         Target::Partition(wanted) => *wanted,
                         Target::Key(key) => *keys.entry(key).or_insert(*partition),
@@ -345,7 +374,7 @@ impl Ledger {
                 let latest = last.entry((id.producer, target)).or_insert((-1, *id, 0));
                 if latest.0 < *first {
                     *latest = (*first, *id, call.turn);
-                } else if !(self.may_reorder && latest.2 == call.turn) {
+                } else if !(self.may_reorder && latest.2 == call.turn) || call.copies == Copies::One {
                     let (before, other, _) = *latest;
                     self.wrong(format!(
                         "{id:?} was sent to {target:?} after {other:?}, and stored as {first} before {before}"

@@ -1,5 +1,6 @@
 //! One simulated life of a hub: producers, consumers, bad weather, a clear sky, and what must hold in the end.
 
+mod buffered;
 mod consumers;
 mod event;
 mod ledger;
@@ -101,7 +102,10 @@ async fn live(plan: Plan, ledger: Rc<RefCell<Ledger>>) {
     let weather = spawn("weather", weather::blow(plan.weather, scene.clone()));
     let producers: Vec<_> = (0_u8..)
         .zip(plan.producers)
-        .map(|(number, plan)| spawn("producer", producers::work(number, plan, scene.clone())))
+        .map(|(number, plan)| match plan.is_buffered {
+            true => spawn("producer", buffered::work(number, plan, scene.clone())),
+            false => spawn("producer", producers::work(number, plan, scene.clone())),
+        })
         .collect();
     let consumers: Vec<_> = (0..)
         .zip(plan.consumers)

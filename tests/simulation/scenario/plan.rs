@@ -35,6 +35,10 @@ pub struct ProducerPlan {
     pub random: Random,
     /// Whether the client is closed, or just let go.
     pub is_closed: bool,
+    /// Whether its events are numbered.
+    pub is_idempotent: bool,
+    /// Whether they are gathered in the background. There is no habit to that.
+    pub is_buffered: bool,
 }
 
 /// How a producer sends.
@@ -96,6 +100,8 @@ impl Plan {
                 ]),
                 random: random.fork(number + 100),
                 is_closed: random.chance(70),
+                is_idempotent: random.fork(number + 300).chance(30),
+                is_buffered: random.fork(number + 400).chance(30),
             })
             .collect();
         let consumers = (0..3)

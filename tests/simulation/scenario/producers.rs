@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
 use super::event::{Id, length};
-use super::ledger::{Fate, Form, Target};
+use super::ledger::{Copies, Fate, Form, Target};
 use super::listener::Listener;
 use super::plan::{Habit, ProducerPlan};
 use super::{PARTITIONS, Scene};
@@ -18,6 +18,7 @@ struct Producer {
     number: u8,
     client: ProducerClient,
     retry: RetryOptions,
+    is_idempotent: bool,
     random: Random,
     scene: Scene,
     listener: Listener,
@@ -34,14 +35,25 @@ pub async fn work(number: u8, plan: ProducerPlan, scene: Scene) {
     let client = ProducerClient::builder()
         .connection_string(scene.service.connection_string())
         .options(plan.options)
+        .idempotent(plan.is_idempotent)
         .build();
     let client = match client {
         Ok(client) => client,
         Err(error) => return scene.wrong(format!("no client is made: {error}")),
     };
     let listener = Listener::to(number.into(), client.status());
-    let mut producer =
-        Producer { number, client, retry, random: plan.random, scene, listener, patience, sent: 0, turn: 0 };
+    let mut producer = Producer {
+        number,
+        client,
+        retry,
+        is_idempotent: plan.is_idempotent,
+        random: plan.random,
+        scene,
+        listener,
+        patience,
+        sent: 0,
+        turn: 0,
+    };
     let mut is_seen_after_storm = false;
     loop {
         if producer.sent >= plan.events {
@@ -151,7 +163,7 @@ impl Producer {
 
     async fn all(&mut self) {
         let count = self.random.between(1, 80);
-        let is_keyed = self.random.chance(60);
+        let is_keyed = self.random.chance(60) && !self.is_idempotent;
         let target = if is_keyed { Target::Any } else { self.target() };
         let (mut events, mut data) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -227,6 +239,8 @@ impl Producer {
 
     fn target(&mut self) -> Target {
         match self.random.below(10) {
+            // Numbers are a partition's, so somebody has to say which.
+            0..10 if self.is_idempotent => Target::Partition(self.random.below(PARTITIONS.into()) as u32),
             0..5 => Target::Partition(self.random.below(PARTITIONS.into()) as u32),
             5..8 => self.key(),
             _ => Target::Any,
@@ -238,7 +252,8 @@ impl Producer {
     }
 
     fn begins(&self, form: Form, events: Vec<(Id, Target)>) -> usize {
-        self.scene.ledger.borrow_mut().begins(self.turn, form, events, self.retry.max_attempts)
+        let copies = copies(self.is_idempotent, &self.retry);
+        self.scene.ledger.borrow_mut().begins(self.turn, form, events, copies)
     }
 
     fn ends(&self, call: usize, sent: Result<(), Error>) {
@@ -308,6 +323,11 @@ impl Producer {
 
 /// What is added to a pause when the service asks to slow down.
 const BUSY: Duration = Duration::from_secs(4);
+
+/// How often an event may be stored.
+pub fn copies(is_idempotent: bool, retry: &RetryOptions) -> Copies {
+    if is_idempotent { Copies::One } else { Copies::Attempts(retry.max_attempts) }
+}
 
 /// How long a call may take, as [`RetryOptions`] say.
 pub fn deadline(retry: &RetryOptions) -> Duration {
