@@ -78,11 +78,19 @@ impl Judge {
                 "allowed: expiry, cycle, slack",
                 format!("{} ms", (EXPIRY + INTERVAL).as_millis() as u64 + SLACK),
             ),
-            ("longest that two worked on one", format!("{} ms", figures.overlap)),
+            ("longest that two worked on one", format!("{} ms: {}", figures.overlap.0, figures.overlap.1)),
             ("moves, needed", format!("{counted}, {}", self.needed)),
             ("moves at rest", late.to_string()),
         ];
         verdict
+    }
+
+    /// What was done to a member last, before it did something.
+    fn trouble(&self, member: usize, at: u64) -> String {
+        let before = self.faults.iter().rfind(|struck| struck.member == member && struck.from <= at);
+        before.map_or("was well all the time".to_owned(), |Struck { fault, from, until, .. }| {
+            format!("{fault:?} {} ms before, for {} ms", at - from, until - from)
+        })
     }
 
     fn partition(&self, partition: usize, verdict: &mut Verdict, figures: &mut Figures) {
@@ -150,10 +158,16 @@ impl Judge {
             if let Some(next) = next {
                 let last = tenure.events.last().map_or(0, |(_, at, _)| *at);
                 let overlap = last.saturating_sub(next.events[0].1);
-                figures.overlap = figures.overlap.max(overlap);
+                let what = || {
+                    let (one, other, trouble) =
+                        (tenure.member, next.member, self.trouble(tenure.member, last));
+                    format!("partition {id}, members {one} and {other}, the first {trouble}")
+                };
                 if overlap > OVERLAP {
-                    let what = format!("members {} and {} for {overlap} ms", tenure.member, next.member);
-                    verdict.wrong.push(format!("partition {id} was processed by two: {what}"));
+                    verdict.wrong.push(format!("was processed by two for {overlap} ms: {}", what()));
+                }
+                if overlap > figures.overlap.0 {
+                    figures.overlap = (overlap, what());
                 }
             }
         }
@@ -194,7 +208,8 @@ struct Figures {
     backwards: usize,
     longest_wait: u64,
     longest_free: u64,
-    overlap: u64,
+    /// In milliseconds, and whose.
+    overlap: (u64, String),
 }
 
 fn is_move(text: &str) -> bool {

@@ -23,7 +23,7 @@ pub struct GroupFigures {
     pub needed: u64,
     /// The longest that nobody worked on a partition.
     pub longest_free: Duration,
-    /// The longest that two worked on one.
+    /// The longest that a member worked on what the store had given to another, since it had renewed it last.
     pub longest_double: Duration,
     /// The longest that it took to come to rest.
     pub slowest_rest: Duration,
@@ -52,7 +52,7 @@ pub struct Ledger {
     partitions: BTreeMap<String, Partition>,
     claims: Claims,
     asleep: BTreeSet<u64>,
-    /// Since when members have been awake that slept for long.
+    /// Since when members have been awake that slept.
     woken: BTreeMap<u64, Moment>,
     fell_asleep: BTreeMap<u64, Moment>,
     is_watched: bool,
@@ -64,7 +64,6 @@ pub struct Ledger {
 struct Partition {
     workers: BTreeSet<u64>,
     free_since: Option<Moment>,
-    double_since: Option<Moment>,
 }
 
 impl Ledger {
@@ -133,7 +132,10 @@ impl Ledger {
 
     /// A member does nothing any more.
     pub fn gone(&mut self, who: u64) {
-        self.asleep.remove(&who);
+        // Who dies asleep has done nothing since it fell asleep.
+        if self.asleep.remove(&who) {
+            self.woken.insert(who, now());
+        }
         self.every(who, |workers| {
             workers.remove(&who);
         });
@@ -148,19 +150,21 @@ impl Ledger {
 
     pub fn awake(&mut self, who: u64) {
         if self.asleep.remove(&who) {
-            // Shorter sleep is not noticed, as what is taken meanwhile is told by the service at once.
-            if self.fell_asleep.get(&who).is_some_and(|since| now() - *since > UNNOTICED) {
-                self.woken.insert(who, now());
-            }
+            self.woken.insert(who, now());
             self.every(who, |_| {});
         }
     }
 
     /// A member does something about a partition.
     pub fn works(&mut self, who: u64, partition: &str) {
-        let Some(woken) = self.woken.get(&who) else { return };
+        let (Some(woken), Some(fell_asleep)) = (self.woken.get(&who), self.fell_asleep.get(&who)) else {
+            return;
+        };
+        if *woken - *fell_asleep <= UNNOTICED {
+            return;
+        }
         let Some((owner, since)) = self.claims.owner(partition) else { return };
-        if owner != format!("m{who}") && since < *woken {
+        if owner != name_of(who) && since < *woken {
             let what = format!("m{who} works on partition {partition}, which {owner} took while it slept");
             self.wrong(what);
         }
@@ -193,11 +197,21 @@ impl Ledger {
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut BTreeSet<u64>)) {
         let Some(partition) = self.partitions.get_mut(id) else { return };
+        let late = longest_lost(id, partition, &self.claims, &self.asleep, &self.woken);
         change(&mut partition.workers);
         let change = self.claims.change(id);
-        if let Some(what) = judge(partition, change, &self.asleep, self.is_watched, &mut self.figures) {
-            self.wrong(format!("partition {id} {what}"));
+        let free = judge(partition, change, &self.asleep, self.is_watched, &mut self.figures);
+        let mut wrong = Vec::from_iter(free);
+        if self.is_watched
+            && let Some((who, late)) = late
+        {
+            self.figures.longest_double = self.figures.longest_double.max(late);
+            // Who is cut off notices when its ownership expires at the latest.
+            if late > EXPIRY {
+                wrong.push(format!("was worked on by m{who}, who had lost it, {late:?} after it renewed"));
+            }
         }
+        wrong.into_iter().for_each(|what| self.wrong(format!("partition {id} {what}")));
     }
 
     fn every(&mut self, who: u64, mut change: impl FnMut(&mut BTreeSet<u64>)) {
@@ -220,11 +234,28 @@ impl Partition {
     fn look(&mut self, moment: Moment, asleep: &BTreeSet<u64>) {
         let awake = self.workers.iter().filter(|worker| !asleep.contains(worker)).count();
         self.free_since = if awake == 0 { self.free_since.or(Some(moment)) } else { None };
-        self.double_since = if awake > 1 { self.double_since.or(Some(moment)) } else { None };
     }
 }
 
-/// What is wrong with a partition that has just changed.
+/// Of those who work on what the store has given to another: who renewed it longest ago. Who sleeps does not work, and who slept does
+/// since it is awake.
+fn longest_lost(
+    id: &str,
+    partition: &Partition,
+    claims: &Claims,
+    asleep: &BTreeSet<u64>,
+    woken: &BTreeMap<u64, Moment>,
+) -> Option<(u64, Duration)> {
+    let (owner, _) = claims.owner(id)?;
+    let awake = partition.workers.iter().filter(|who| !asleep.contains(who) && name_of(**who) != owner);
+    let late = awake.map(|who| {
+        let since = claims.renewed(id, name_of(*who)).max(woken.get(who).copied());
+        (*who, since.map_or(Duration::ZERO, |since| now() - since))
+    });
+    late.max_by_key(|(_, late)| *late)
+}
+
+/// Whether a partition that has just changed was worked on by nobody for too long.
 fn judge(
     partition: &mut Partition,
     (before, first): (Option<Moment>, Option<Moment>),
@@ -236,7 +267,7 @@ fn judge(
     /// round and some calls to a store that may take three seconds each.
     const SLACK: Duration = Duration::from_secs(20);
     let moment = now();
-    let (free_since, double_since) = (partition.free_since, partition.double_since);
+    let free_since = partition.free_since;
     partition.look(moment, asleep);
     if !is_watched {
         return None;
@@ -245,12 +276,11 @@ fn judge(
     let free_since = free_since.map(|since| before.map_or(since, |before| since.max(before)));
     let free = free_since
         .map_or(Duration::ZERO, |since| first.filter(|first| *first > since).unwrap_or(moment) - since);
-    let double = double_since.map_or(Duration::ZERO, |since| moment - since);
     figures.longest_free = figures.longest_free.max(free);
-    figures.longest_double = figures.longest_double.max(double);
-    if free > EXPIRY + INTERVAL + SLACK {
-        return Some(format!("was worked on by nobody for {free:?}"));
-    }
-    // Who is cut off notices when its ownership expires at the latest.
-    (double > EXPIRY).then(|| format!("was worked on by two for {double:?}"))
+    (free > EXPIRY + INTERVAL + SLACK).then(|| format!("was worked on by nobody for {free:?}"))
+}
+
+/// How a member is called in the store.
+pub(super) fn name_of(who: u64) -> String {
+    format!("m{who}")
 }

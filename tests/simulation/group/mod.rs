@@ -22,7 +22,7 @@ use eventhubs::simulation::{BareMember, BarePartition, Random, Timer, World, dig
 use futures::stream::{FuturesUnordered, StreamExt};
 
 pub use ledger::GroupFigures;
-use ledger::Ledger;
+use ledger::{Ledger, name_of};
 use store::{Claims, Line};
 
 pub const INTERVAL: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ async fn live(seed: u64, size: Size, ledger: Rc<RefCell<Ledger>>, claims: Claims
         let line = Line::new(store.clone(), claims.clone(), random.fork(1_000 + name));
         let group = ConsumerGroup { namespace: "n".into(), event_hub: "h".into(), name: "g".into() };
         let (member, task) =
-            BareMember::new(format!("m{name}"), ids.clone(), line.clone(), group, strategy, INTERVAL, EXPIRY);
+            BareMember::new(name_of(name), ids.clone(), line.clone(), group, strategy, INTERVAL, EXPIRY);
         let switch = Rc::new(Switch::default());
         drop(spawn("watch", watch(member.clone(), ledger.clone())));
         drop(spawn("member", behind(switch.clone(), task)));

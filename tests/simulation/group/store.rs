@@ -13,7 +13,14 @@ use futures::future::BoxFuture;
 
 /// What the store knows of each partition's owners, whether they were told or not.
 #[derive(Clone, Default)]
-pub struct Claims(Arc<Mutex<BTreeMap<String, Claimed>>>);
+pub struct Claims(Arc<Mutex<Log>>);
+
+#[derive(Default)]
+struct Log {
+    claimed: BTreeMap<String, Claimed>,
+    /// When each member claimed or renewed each partition last.
+    renewed: BTreeMap<(String, String), Moment>,
+}
 
 struct Claimed {
     owner: String,
@@ -47,26 +54,33 @@ enum Fate {
 impl Claims {
     /// When the owner before the present one claimed or renewed last, and when the present one claimed first.
     pub fn change(&self, partition: &str) -> (Option<Moment>, Option<Moment>) {
-        let claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.get(partition).map_or((None, None), |claimed| (claimed.before, Some(claimed.first)))
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.claimed.get(partition).map_or((None, None), |claimed| (claimed.before, Some(claimed.first)))
     }
 
     /// Who has it by the store, and since when.
     pub fn owner(&self, partition: &str) -> Option<(String, Moment)> {
-        let claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.get(partition).map(|claimed| (claimed.owner.clone(), claimed.first))
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.claimed.get(partition).map(|claimed| (claimed.owner.clone(), claimed.first))
+    }
+
+    /// When this member claimed or renewed it last.
+    pub fn renewed(&self, partition: &str, owner: String) -> Option<Moment> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.renewed.get(&(partition.to_owned(), owner)).copied()
     }
 
     fn note(&self, won: &Records<Ownership>) {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for record in won.records.iter().filter(|record| !record.is_released()) {
-            match claims.get_mut(&record.partition_id) {
+            log.renewed.insert((record.partition_id.clone(), record.owner_id.clone()), now());
+            match log.claimed.get_mut(&record.partition_id) {
                 Some(known) if known.owner == record.owner_id => known.last = now(),
                 known => {
                     let before = known.map(|known| known.last);
                     let owner = record.owner_id.clone();
                     let claimed = Claimed { owner, first: now(), last: now(), before };
-                    claims.insert(record.partition_id.clone(), claimed);
+                    log.claimed.insert(record.partition_id.clone(), claimed);
                 }
             }
         }
