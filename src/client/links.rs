@@ -101,6 +101,7 @@ impl Driver {
                 }
                 Next::Leaves => {
                     self.detach(&link);
+                    self.management.forget(key);
                     self.shared.release(key);
                 }
             }

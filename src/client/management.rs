@@ -91,6 +91,14 @@ impl Management {
         });
     }
 
+    /// The link is gone: what was asked for it must not be told to the next one in its place.
+    pub(super) fn forget(&mut self, link: Key) {
+        let is_other = |request: &Request| !matches!(request.answer, Answer::Link(asked) if asked == link);
+        self.waiting.retain(is_other);
+        self.asked.retain(|(_, request)| is_other(request));
+        self.told.retain(|(told, _)| *told != link);
+    }
+
     /// Whether somebody waits for an answer.
     pub(super) fn is_wanted(&self) -> bool {
         !self.waiting.is_empty() || !self.asked.is_empty()

@@ -13,8 +13,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lives through `story`, and sees to it that nothing is left of it.
 fn tell<F: Future<Output = ()> + 'static>(story: impl FnOnce(Service) -> F) {
+    tell_of(1, story);
+}
+
+/// The same, with so many partitions.
+fn tell_of<F: Future<Output = ()> + 'static>(partitions: u32, story: impl FnOnce(Service) -> F) {
     let mut world = World::enter(1, false);
-    let service = Service::start(HubConfig::new("hub", 1));
+    let service = Service::start(HubConfig::new("hub", partitions));
     let told = story(service.clone());
     world.run(HOUR, told).unwrap();
     service.stop();
@@ -75,6 +80,30 @@ fn a_stream_starts_at_the_end_with_a_token_that_opens_nothing_but_its_consumer_g
         producer.send("after").await.unwrap();
         let event = within(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(&*event.body_text().unwrap(), "after");
+    });
+}
+
+/// Seed 9050: the answer to a question about another partition, asked for a link that was gone, told a new one where its partition ends.
+#[test]
+fn a_stream_at_the_end_does_not_hear_the_answer_to_a_question_for_a_link_that_is_gone() {
+    tell_of(2, |service| async move {
+        let (producer, consumer) = clients(&service);
+        producer.send_with("one", SendOptions::to_partition("0")).await.unwrap();
+        for _ in 0..3 {
+            producer.send_with("old", SendOptions::to_partition("1")).await.unwrap();
+        }
+        // Connection and token are there before the wire is slow.
+        drop(consumer.partition("0").from(StartPosition::latest()).open().await.unwrap());
+        let slow = service.inject(Fault::delay(Duration::from_secs(2))).unwrap();
+        let reader = consumer.partition("0").from(StartPosition::latest());
+        assert!(within(Duration::from_secs(1), reader.open()).await.is_none());
+        // Its place is free a moment later.
+        sleep(Duration::from_millis(100)).await;
+        let mut events = consumer.partition("1").from(StartPosition::latest()).open().await.unwrap();
+        drop(slow);
+        producer.send_with("new", SendOptions::to_partition("1")).await.unwrap();
+        let event = within(Duration::from_secs(60), events.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!((event.sequence_number(), &*event.body_text().unwrap()), (3, "new"));
     });
 }
 
